@@ -80,7 +80,7 @@ AC_DEFUN([LW_SANITIZERS], [
 	AC_SUBST([MODULE_LINK_FLAGS])
 ])
 
-AC_DEFUN([LW_STATIC_MODULES], [
+AC_DEFUN([LW_ARG_STATIC_MODULES], [
 	AC_ARG_ENABLE([static-modules],
 		[AS_HELP_STRING([--enable-static-modules], [link the modules into the programs])],
 		[], [enable_static_modules=no])
