@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <laneway/module.h> /* LW_AUTH_METHOD_* */
+
 /* types; 0, 8 to 11, 13 and 21 to 255 are unknown */
 enum {
 	LW_FRAME_NOOP = 1,
@@ -42,13 +44,6 @@ enum {
 	LW_FRAME_BAD_BOOL = -EDOM,               /* neither 0 nor 1 */
 	LW_FRAME_BAD_OFFSET = -ERANGE,           /* encode: not a multiple of 8, or above 65528 */
 	LW_FRAME_NO_ROOM = -ENOSPC               /* encode: the buffer is too small */
-};
-
-enum {
-	LW_AUTH_METHOD_PASSWORD = 1,
-	LW_AUTH_METHOD_TOKEN = 2,
-	LW_AUTH_METHOD_VERSIONED_TOKEN = 3,
-	LW_AUTH_METHOD_CALLBACK = 23
 };
 
 #define LW_FRAME_DATA_HEADER     3     /* in front of a packet */

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* The filters between inside and outside, in the order of the configuration. */
+#ifndef LW_PATH_CHAIN_H
+#define LW_PATH_CHAIN_H
+
+#include <stdint.h>
+
+#include <laneway/module.h>
+
+#define LW_CHAIN_MAX 16u
+
+struct lw_link {
+	const struct lw_filter_ops *ops;
+	void *inst;
+	struct lw_worker *w;
+};
+
+struct lw_chain {
+	struct lw_link links[LW_CHAIN_MAX];
+	uint32_t n;
+	uint64_t dropped; /* by verdict; one writer, relaxed readers */
+	uint64_t broken;  /* a filter failed or left a packet out of its bounds */
+};
+
+/**
+ * lw_chain_ingress() - inside -> outside, first filter to last
+ *
+ * @b:     what passed stays in it, in order
+ * @reply: answers of filters, for the way back; they go no further in this chain
+ *
+ * Context: the worker.
+ */
+void lw_chain_ingress(struct lw_chain *c, struct lw_batch *b, struct lw_batch *reply);
+
+/* lw_chain_egress() - outside -> inside, last filter to first; replies are for the peer */
+void lw_chain_egress(struct lw_chain *c, struct lw_batch *b, struct lw_batch *reply);
+
+/**
+ * lw_chain_open() - tell all filters that a session is online
+ *
+ * Return: 0, or the negative errno of the first that refused; those before it were told that it
+ *         closed.
+ */
+int lw_chain_open(struct lw_chain *c, struct lw_session *s);
+void lw_chain_close(struct lw_chain *c, struct lw_session *s);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two directions of one worker, on batches: inside -> filters -> tunnel -> outside, and back.
+ * It makes no system call but through modules' operations, so a simulator can drive it with modules
+ * in memory. A codec has its place between filters and tunnel, coalescing before the inside.
+ */
+#ifndef LW_PATH_PATH_H
+#define LW_PATH_PATH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <laneway/module.h>
+
+#include "path/chain.h"
+#include "path/send.h"
+#include "session/tunnel.h"
+
+#define LW_PATH_PORTS 32u
+
+/* sizes of a worker's batches; interfaces.md 3, "Memory" */
+#define LW_INSIDE_RX_PACKETS 64u
+#define LW_INSIDE_RX_BYTES   (512u << 10)
+#define LW_INSIDE_TX_PACKETS 2048u
+#define LW_INSIDE_TX_BYTES   (512u << 10)
+#define LW_UDP_RX_PACKETS    64u
+#define LW_UDP_RX_BYTES      (256u << 10)
+#define LW_WIRE_PACKETS      256u
+#define LW_WIRE_BYTES        (512u << 10)
+#define LW_TCP_RX_BYTES      (256u << 10)
+#define LW_INSIDE_HEADROOM   64u
+
+/* one outside instance on this worker */
+struct lw_port {
+	const struct lw_module *module;
+	void *inst;
+	struct lw_worker *w;
+	uint32_t index;
+	bool tcp;
+	struct lw_batch *rx;     /* UDP */
+	struct lw_batch *wire;   /* UDP */
+	struct lw_sender sender; /* UDP */
+};
+
+/* what a role supplies: server: tables and pool, client: its one tunnel */
+struct lw_role_ops {
+	/* the tunnel of an inside packet, or NULL */
+	struct lw_tunnel *(*by_inside)(void *role, const struct lw_packet *p);
+	/* the tunnel of a datagram; NULL: dropped, or kept for the listener */
+	struct lw_tunnel *(*by_dgram)(void *role, struct lw_port *port, struct lw_packet *dgram);
+	/* after each batch of datagrams: serve what by_dgram kept */
+	void (*after_dgrams)(void *role, struct lw_port *port);
+	/* something happened to a tunnel; after CLOSED it must not be found any more */
+	void (*event)(void *role, struct lw_tunnel *t, const struct lw_event *e);
+	/* last call for a tunnel, before it is destroyed */
+	void (*gone)(void *role, struct lw_tunnel *t);
+	/* a TCP connection came in; 0, or a negative errno: it is closed */
+	int (*accepted)(void *role, struct lw_port *port, const struct lw_endpoint *ep);
+	/* an outside socket of ours broke */
+	void (*port_dead)(void *role, struct lw_port *port, uint32_t tag, int error);
+};
+
+/* what drives the path supplies */
+struct lw_driver_ops {
+	/* the tunnel's deadline may have moved */
+	void (*deadline)(void *driver, struct lw_tunnel *t);
+	/* tell when this socket can be written again */
+	void (*want_write)(void *driver, struct lw_port *port, uint32_t tag);
+};
+
+struct lw_path_counters {
+	uint64_t inside_rx;
+	uint64_t inside_tx;
+	uint64_t inside_tx_dropped;
+	uint64_t inside_no_session;
+	uint64_t inside_invalid;
+	uint64_t outside_rx;
+};
+
+struct lw_path {
+	const struct lw_role_ops *ops;
+	void *role;
+	const struct lw_driver_ops *driver_ops;
+	void *driver;
+	uint32_t role_kind; /* LW_ROLE_* */
+	uint32_t inside_mtu;
+	struct lw_addr tun_address; /* client: what the system uses inside */
+	const struct lw_inside_ops *inside;
+	void *inside_inst;
+	struct lw_worker *inside_w;
+	struct lw_chain chain;
+	struct lw_port ports[LW_PATH_PORTS];
+	uint32_t n_ports;
+	struct lw_batch *rx;    /* from the inside */
+	struct lw_batch *tx;    /* to the inside: what sinks get */
+	struct lw_batch *reply; /* answers of filters: views */
+	uint32_t next;          /* packets of rx that are gone */
+	struct lw_seg seg;      /* of rx->pkt[next], where a tunnel had no room */
+	bool seg_open;
+	uint8_t *tcp_buf;
+	struct lw_tunnel *dirty;
+	struct lw_tunnel *dead;
+	struct lw_chunk_pool chunks;
+	struct lw_counters sessions;
+	struct lw_path_counters counters;
+};
+
+/**
+ * lw_path_init() - allocate the batches; the caller has set ops, role, inside and ports
+ *
+ * Context: control thread, before the worker runs.
+ * Return:  0 or -ENOMEM; lw_path_fini() also after a failure.
+ */
+int lw_path_init(struct lw_path *p, uint32_t chunks);
+void lw_path_fini(struct lw_path *p);
+
+/**
+ * lw_path_from_inside() - one batch from the inside to tunnels
+ *
+ * Return: 0: more may wait; -EAGAIN: drained; -EBUSY: an outside is blocked, call again after it
+ *         is not; any other: the inside is gone.
+ */
+int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at);
+
+/* lw_path_from_udp() - one batch of datagrams; 0: more may wait, -EAGAIN: drained, other: dead */
+int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint64_t at);
+
+/* lw_path_from_tcp() - what one connection has; 0: more may wait, -EAGAIN: drained. A connection
+ * that ended closes its tunnel */
+int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *t, uint64_t at);
+
+/* lw_path_sink() - a sink for calls to a tunnel; followed by lw_path_after() */
+struct lw_sink lw_path_sink(struct lw_path *p, struct lw_tunnel *t);
+
+/* lw_path_after() - hand over events, note what must be flushed or destroyed */
+void lw_path_after(struct lw_path *p, struct lw_tunnel *t, struct lw_sink *k);
+
+/* lw_path_close() - end a tunnel from our side */
+void lw_path_close(struct lw_path *p, struct lw_tunnel *t, uint64_t at);
+
+/* lw_path_drop() - end a tunnel whose connection is gone: nothing can be said */
+void lw_path_drop(struct lw_path *p, struct lw_tunnel *t);
+
+/* lw_path_flush() - send what the last calls made, then destroy what they closed */
+void lw_path_flush(struct lw_path *p, uint64_t at);
+
+/* lw_path_blocked() - an outside socket is blocked: do not read the inside */
+bool lw_path_blocked(const struct lw_path *p);
+
+/* lw_path_deadline() - when a blocked socket must be tried again without an edge */
+uint64_t lw_path_deadline(const struct lw_path *p);
+
+#endif

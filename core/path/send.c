@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include "path/send.h"
+
+#include <assert.h>
+#include <errno.h>
+
+static void add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static void forget(struct lw_sender *s)
+{
+	lw_batch_reset(s->wire);
+	s->done = 0;
+	s->blocked = false;
+}
+
+static void block(struct lw_sender *s, uint64_t at, uint64_t retry_at)
+{
+	if (!s->blocked)
+		s->blocked_since_us = at;
+	s->blocked = true;
+	s->blocked_tag = s->wire->pkt[s->done].endpoint->tag;
+	s->retry_at_us = retry_at;
+	add(&s->blocks, 1);
+}
+
+void lw_sender_init(struct lw_sender *s, const struct lw_outside_udp_ops *ops, void *inst,
+                    struct lw_worker *w, struct lw_batch *wire)
+{
+	*s = (struct lw_sender){ .ops = ops, .inst = inst, .w = w, .wire = wire };
+}
+
+bool lw_sender_flush(struct lw_sender *s, uint64_t at)
+{
+	if (s->blocked && at - s->blocked_since_us >= LW_SEND_WAIT_US) {
+		add(&s->dropped, s->wire->n - s->done);
+		forget(s);
+		return true;
+	}
+	if (s->blocked && at < s->retry_at_us)
+		return false;
+	while (s->done < s->wire->n) {
+		struct lw_batch rest = *s->wire;
+		uint32_t taken = 0;
+		int r;
+
+		rest.pkt += s->done;
+		rest.n -= s->done;
+		r = s->ops->send(s->inst, s->w, &rest, &taken);
+		assert(taken <= rest.n);
+		add(&s->sent, taken);
+		s->done += taken;
+		if (r == 0)
+			break;
+		if (s->done == s->wire->n)
+			break;
+		if (r == -EAGAIN || r == -ENOBUFS) {
+			block(s, at, r == -EAGAIN ? UINT64_MAX : at + LW_SEND_RETRY_US);
+			return false;
+		}
+		/* too large for the path, refused, unreachable: this one is lost, as on a network
+		 */
+		s->done++;
+		add(&s->dropped, 1);
+	}
+	forget(s);
+	return true;
+}
+
+void lw_sender_unblock(struct lw_sender *s, uint32_t tag)
+{
+	if (s->blocked && s->blocked_tag == tag)
+		s->retry_at_us = 0;
+}
+
+uint64_t lw_sender_deadline(const struct lw_sender *s)
+{
+	uint64_t give_up = s->blocked_since_us + LW_SEND_WAIT_US;
+
+	if (!s->blocked)
+		return UINT64_MAX;
+	return s->retry_at_us < give_up ? s->retry_at_us : give_up;
+}

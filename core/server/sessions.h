@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The server's part of one worker: which session a packet or datagram belongs to, who may begin
+ * one, and what follows from its events.
+ */
+#ifndef LW_SERVER_SESSIONS_H
+#define LW_SERVER_SESSIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "server/auth.h"
+#include "server/pool.h"
+#include "tls/listener.h"
+#include "worker/worker.h"
+
+/* datagrams of strangers that are served after each batch; the rest is dropped and counted */
+#define LW_STRANGERS_PER_BATCH 32u
+/* sessions of one source address that may be on their way to online */
+#define LW_PENDING_PER_SOURCE 64u
+#define LW_PENDING_BUCKETS    4096u
+
+#define LW_SERVER_COUNTERS(X)                                                                      \
+	X(HELLOS, "hellos")                                                                        \
+	X(HELLOS_DROPPED, "hellos_dropped")                                                        \
+	X(HELLOS_BAD, "hellos_bad")                                                                \
+	X(COOKIES_SENT, "cookies_sent")                                                            \
+	X(COOKIES_GOOD, "cookies_good")                                                            \
+	X(HANDSHAKES_LIMITED, "handshakes_limited")                                                \
+	X(SESSIONS_LIMITED, "sessions_limited")                                                    \
+	X(REJECTS_SENT, "rejects_sent")                                                            \
+	X(UNKNOWN_DATAGRAMS, "unknown_datagrams")                                                  \
+	X(LOGINS, "logins")                                                                        \
+	X(LOGINS_REFUSED, "logins_refused")                                                        \
+	X(POOL_EMPTY, "pool_empty")
+
+enum lw_server_counter {
+#define X(id, text) LW_SRV_##id,
+	LW_SERVER_COUNTERS(X)
+#undef X
+		LW_SRV_MAX
+};
+
+extern const char *const lw_server_counter_names[LW_SRV_MAX];
+
+/* what an operator limits */
+struct lw_server_limits {
+	uint32_t sessions;
+	uint64_t handshakes_per_s;
+};
+
+struct lw_sessions {
+	struct lw_core *core;
+	struct lw_tls_ctx *tls;
+	struct lw_tls_listener *listener; /* NULL: no UDP */
+	const struct lw_tunnel_conf *conf;
+	struct lw_server_limits limits;
+	struct lw_auth auth;
+	struct lw_pool pool;
+	struct lw_hash by_addr;
+	struct lw_hash by_id;
+	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];
+	uint32_t n_strangers;
+	uint16_t pending[LW_PENDING_BUCKETS]; /* sessions not yet online, by hash of the source */
+	uint64_t pending_key[2];
+	uint64_t serial;
+	uint64_t n;         /* sessions; relaxed readers */
+	uint64_t n_online;  /* relaxed readers */
+	uint64_t tokens_us; /* of the handshake limit: time that is saved up */
+	uint64_t tokens_at_us;
+	uint64_t rekey_at_us;
+	bool closing;
+	uint64_t counters[LW_SRV_MAX];
+};
+
+/**
+ * lw_sessions_init() - no sessions
+ *
+ * @core: its path gets this role
+ * @tls:  the server's context; outlives the sessions
+ * @udp:  make a cookie listener
+ *
+ * Context: control thread, before the worker runs.
+ * Return:  0 or a negative errno with a sentence in @err; lw_sessions_fini() also after a failure.
+ */
+int lw_sessions_init(struct lw_sessions *s, struct lw_core *core, struct lw_tls_ctx *tls,
+                     const struct lw_tunnel_conf *conf, const struct lw_server_limits *limits,
+                     const struct lw_addr *pool, const struct lw_addr *reserved,
+                     uint32_t n_reserved, struct lw_helpers *helpers, bool udp, struct lw_err *err);
+void lw_sessions_fini(struct lw_sessions *s);
+
+/* lw_sessions_close_all() - worker's thread: Goodbye to all, nobody new */
+void lw_sessions_close_all(struct lw_sessions *s);
+
+#endif

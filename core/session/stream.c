@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "session/stream.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static_assert(sizeof(struct lw_chunk) == LW_CHUNK_BYTES, "a chunk is a power of two");
+
+static struct lw_chunk *take_chunk(struct lw_chunk_pool *pool)
+{
+	struct lw_chunk *c = pool->free;
+
+	pool->free = c->next;
+	pool->n_free--;
+	c->next = NULL;
+	c->start = 0;
+	c->end = 0;
+	return c;
+}
+
+static void give_chunk(struct lw_chunk_pool *pool, struct lw_chunk *c)
+{
+	c->next = pool->free;
+	pool->free = c;
+	pool->n_free++;
+}
+
+static size_t tail_room(const struct lw_stream *s)
+{
+	return s->tail != NULL ? sizeof(s->tail->data) - s->tail->end : 0;
+}
+
+int lw_chunk_pool_init(struct lw_chunk_pool *pool, uint32_t n)
+{
+	*pool = (struct lw_chunk_pool){ .n = n };
+	pool->all = aligned_alloc(64, (size_t)n * sizeof(*pool->all));
+	if (pool->all == NULL)
+		return -ENOMEM;
+	for (uint32_t i = n; i-- > 0;)
+		give_chunk(pool, &pool->all[i]);
+	return 0;
+}
+
+void lw_chunk_pool_fini(struct lw_chunk_pool *pool)
+{
+	free(pool->all);
+	*pool = (struct lw_chunk_pool){ 0 };
+}
+
+void lw_stream_init(struct lw_stream *s, struct lw_chunk_pool *pool)
+{
+	*s = (struct lw_stream){ .pool = pool };
+}
+
+void lw_stream_fini(struct lw_stream *s)
+{
+	if (s->pool != NULL)
+		lw_stream_consume(s, s->used);
+}
+
+size_t lw_stream_room(const struct lw_stream *s, bool control)
+{
+	size_t limit = control ? LW_STREAM_MAX : LW_STREAM_MAX - LW_STREAM_CONTROL;
+	size_t left = s->used < limit ? limit - s->used : 0;
+	size_t memory = tail_room(s) + s->pool->n_free * sizeof(s->tail->data);
+
+	return left < memory ? left : memory;
+}
+
+int lw_stream_append(struct lw_stream *s, const uint8_t *p, size_t len)
+{
+	if (len > lw_stream_room(s, true))
+		return -ENOSPC;
+	while (len > 0) {
+		size_t n = tail_room(s);
+
+		if (n == 0) {
+			struct lw_chunk *c = take_chunk(s->pool);
+
+			if (s->tail != NULL)
+				s->tail->next = c;
+			else
+				s->head = c;
+			s->tail = c;
+			continue;
+		}
+		n = n < len ? n : len;
+		memcpy(s->tail->data + s->tail->end, p, n);
+		s->tail->end += (uint32_t)n;
+		s->used += n;
+		p += n;
+		len -= n;
+	}
+	return 0;
+}
+
+uint32_t lw_stream_peek(const struct lw_stream *s, struct iovec *iov, uint32_t cap)
+{
+	uint32_t n = 0;
+
+	for (struct lw_chunk *c = s->head; c != NULL && n < cap; c = c->next) {
+		iov[n].iov_base = c->data + c->start;
+		iov[n++].iov_len = c->end - c->start;
+	}
+	return n;
+}
+
+void lw_stream_consume(struct lw_stream *s, size_t len)
+{
+	assert(len <= s->used);
+	s->used -= len;
+	while (len > 0 || (s->head != NULL && s->head->start == s->head->end)) {
+		struct lw_chunk *c = s->head;
+		size_t n = c->end - c->start;
+
+		n = n < len ? n : len;
+		c->start += (uint32_t)n;
+		len -= n;
+		if (c->start < c->end)
+			break;
+		s->head = c->next;
+		if (s->head == NULL)
+			s->tail = NULL;
+		give_chunk(s->pool, c);
+	}
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of core/session/ share of a tunnel. */
+#ifndef LW_SESSION_TUNNEL_PRIV_H
+#define LW_SESSION_TUNNEL_PRIV_H
+
+#include "session/tunnel.h"
+#include "wire/frame.h"
+
+#define LW_NEVER UINT64_MAX
+#define LW_MS    1000ull
+#define LW_S     1000000ull
+
+/* wire.md 4.6: the handshake's own limit, which the server also grants for the login */
+#define LW_LOGIN_WAIT_US (12700 * LW_MS)
+/* the backend's time for an answer */
+#define LW_AUTH_ANSWER_US (10 * LW_S)
+/* the client sends its login again after 100 ms, 200 ms, ... at most 1.6 s, and gives up */
+#define LW_LOGIN_RESEND_US     (100 * LW_MS)
+#define LW_LOGIN_RESEND_MAX_US (1600 * LW_MS)
+#define LW_LOGIN_GIVE_UP_US    (30 * LW_S)
+/* a login that is repeated while online is looked at once a second */
+#define LW_LOGIN_REPEAT_US (1 * LW_S)
+/* the longest control frame that we send: AuthSuccess */
+#define LW_CONTROL_MAX 128u
+
+/* what a TLS call writes to: lent for one call */
+struct lw_out {
+	struct lw_tunnel *t;
+	struct lw_sink *k;
+	uint32_t calls; /* records that came out */
+};
+
+/* wire_out.c */
+struct lw_tls_io lw_out_io(struct lw_out *o, const uint8_t *in, size_t in_len);
+bool lw_out_room(const struct lw_tunnel *t, const struct lw_sink *k, size_t plaintext,
+                 bool control);
+int lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k);
+int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at,
+                  struct lw_sink *k);
+
+/* tunnel.c */
+void lw_tunnel_event(struct lw_sink *k, enum lw_event_type type, uint32_t arg);
+int lw_tunnel_fail(struct lw_tunnel *t, enum lw_close_reason reason, uint64_t at,
+                   struct lw_sink *k);
+int lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+void lw_tunnel_go_online(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+int lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+
+/* timers.c */
+void lw_tunnel_arm_tls(struct lw_tunnel *t, uint64_t at);
+void lw_tunnel_heard(struct lw_tunnel *t, uint64_t at);
+void lw_tunnel_pong(struct lw_tunnel *t, uint64_t at);
+void lw_tunnel_key_update(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+
+/* frames.c */
+int lw_tunnel_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw_packet *from,
+                    uint64_t at, struct lw_sink *k);
+
+/* rx.c */
+bool lw_deliver(struct lw_tunnel *t, struct lw_packet *from, const uint8_t *p, size_t len,
+                struct lw_sink *k);
+
+#endif

@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+#define EVENTS_PER_ROUND 64
+/* connections taken from one listener in one round */
+#define ACCEPTS_PER_ROUND 32
+#define WAIT_MAX_US       (60 * LW_US_PER_S)
+
+/* how a module names what it watches */
+struct tag_key {
+	uint32_t attach;
+	uint32_t tag;
+};
+
+/* a watched descriptor */
+struct lw_watch {
+	struct lw_hash_node fd_node;
+	struct lw_hash_node tag_node;
+	struct tag_key key;
+	int fd;
+	bool ready;
+	bool writing;          /* EPOLLOUT is armed */
+	bool gone;             /* unwatched in this round */
+	struct lw_watch *next; /* ready, or gone */
+	struct lw_attach *attach;
+	struct lw_tunnel *tunnel; /* TCP connections */
+};
+
+#define KEY_OFFSET(key, node)                                                                      \
+	((ptrdiff_t)offsetof(struct lw_watch, key) - (ptrdiff_t)offsetof(struct lw_watch, node))
+
+/* --- the ready ring --- */
+
+static void make_ready(struct lw_core *c, struct lw_watch *w)
+{
+	if (w->ready)
+		return;
+	w->ready = true;
+	w->next = NULL;
+	if (c->ready_last != NULL)
+		c->ready_last->next = w;
+	else
+		c->ready = w;
+	c->ready_last = w;
+}
+
+static struct lw_watch *pop_ready(struct lw_core *c)
+{
+	struct lw_watch *w = c->ready;
+
+	c->ready = w->next;
+	if (c->ready == NULL)
+		c->ready_last = NULL;
+	w->ready = false;
+	return w;
+}
+
+static void forget_ready(struct lw_core *c, const struct lw_watch *gone)
+{
+	struct lw_watch *w = c->ready;
+
+	c->ready = NULL;
+	c->ready_last = NULL;
+	while (w != NULL) {
+		struct lw_watch *next = w->next;
+
+		w->ready = false;
+		if (w != gone)
+			make_ready(c, w);
+		w = next;
+	}
+}
+
+/* --- watches --- */
+
+static int arm(struct lw_core *c, struct lw_watch *w, int op, bool writing)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
+
+	if (writing)
+		ev.events |= EPOLLOUT;
+	ev.data.ptr = w;
+	w->writing = writing;
+	return epoll_ctl(c->epfd, op, w->fd, &ev) == 0 ? 0 : -errno;
+}
+
+int lw_core_watch(struct lw_attach *a, int fd, uint32_t tag)
+{
+	struct lw_core *c = a->core;
+	struct lw_watch *w;
+	int r;
+
+	if (lw_hash_find(&c->by_fd, &fd) != NULL)
+		return -EEXIST;
+	w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return -ENOMEM;
+	w->attach = a;
+	w->fd = fd;
+	w->key = (struct tag_key){ .attach = a->index, .tag = tag };
+	r = arm(c, w, EPOLL_CTL_ADD, false);
+	if (r < 0) {
+		free(w);
+		return r;
+	}
+	lw_hash_add(&c->by_fd, &w->fd_node);
+	lw_hash_add(&c->by_tag, &w->tag_node);
+	return 0;
+}
+
+void lw_core_unwatch(struct lw_attach *a, int fd)
+{
+	struct lw_core *c = a->core;
+	struct lw_hash_node *node = lw_hash_find(&c->by_fd, &fd);
+	struct lw_watch *w;
+
+	if (node == NULL)
+		return;
+	w = lw_hash_owner(node, struct lw_watch, fd_node);
+	(void)epoll_ctl(c->epfd, EPOLL_CTL_DEL, fd, NULL);
+	lw_hash_remove(&c->by_fd, &w->fd_node);
+	lw_hash_remove(&c->by_tag, &w->tag_node);
+	if (w->ready)
+		forget_ready(c, w);
+	w->gone = true;
+	w->next = c->gone;
+	c->gone = w;
+}
+
+static void free_gone(struct lw_core *c)
+{
+	while (c->gone != NULL) {
+		struct lw_watch *w = c->gone;
+
+		c->gone = w->next;
+		free(w);
+	}
+}
+
+static struct lw_watch *find(struct lw_core *c, const struct lw_port *port, uint32_t tag)
+{
+	const struct lw_attach *a = port->w->core;
+	struct tag_key key = { .attach = a->index, .tag = tag };
+	struct lw_hash_node *node = lw_hash_find(&c->by_tag, &key);
+
+	return node != NULL ? lw_hash_owner(node, struct lw_watch, tag_node) : NULL;
+}
+
+int lw_core_bind(struct lw_core *c, struct lw_port *port, uint32_t tag, struct lw_tunnel *t)
+{
+	struct lw_watch *w = find(c, port, tag);
+
+	if (w == NULL)
+		return -ENOENT;
+	w->tunnel = t;
+	make_ready(c, w); /* its first bytes may be there already */
+	return 0;
+}
+
+/* --- the driver's part of the path --- */
+
+static void on_deadline(void *driver, struct lw_tunnel *t)
+{
+	struct lw_core *c = driver;
+	struct lw_timed *rec = t->owner;
+	uint64_t deadline = lw_tunnel_deadline(t);
+
+	if (rec == NULL || deadline == rec->armed_us)
+		return;
+	rec->armed_us = deadline;
+	if (deadline == UINT64_MAX)
+		lw_wheel_cancel(&c->wheel, &rec->timer);
+	else
+		lw_wheel_set(&c->wheel, &rec->timer, deadline);
+}
+
+static void on_want_write(void *driver, struct lw_port *port, uint32_t tag)
+{
+	struct lw_core *c = driver;
+	struct lw_watch *w = find(c, port, tag);
+
+	if (w != NULL && !w->writing)
+		(void)arm(c, w, EPOLL_CTL_MOD, true);
+}
+
+static const struct lw_driver_ops driver_ops = { .deadline = on_deadline,
+	                                         .want_write = on_want_write };
+
+void lw_core_timed(struct lw_timed *rec, struct lw_tunnel *t)
+{
+	*rec = (struct lw_timed){ .tunnel = t };
+	t->owner = rec;
+}
+
+void lw_core_untimed(struct lw_core *c, struct lw_timed *rec)
+{
+	lw_wheel_cancel(&c->wheel, &rec->timer);
+}
+
+/* --- one round --- */
+
+static struct lw_port *port_of(struct lw_core *c, const struct lw_watch *w)
+{
+	return &c->path.ports[w->attach->port];
+}
+
+static void writable(struct lw_core *c, struct lw_watch *w)
+{
+	struct lw_port *port;
+
+	(void)arm(c, w, EPOLL_CTL_MOD, false);
+	c->paused = false;
+	if (w->attach->kind != LW_ATTACH_PORT)
+		return;
+	port = port_of(c, w);
+	if (!port->tcp) {
+		lw_sender_unblock(&port->sender, w->key.tag);
+	} else if (w->tunnel != NULL) {
+		struct lw_sink k = lw_path_sink(&c->path, w->tunnel);
+
+		lw_path_after(&c->path, w->tunnel, &k); /* what waits is sent with the flush */
+	}
+	lw_path_flush(&c->path, c->now_us);
+}
+
+static int accept_some(struct lw_core *c, struct lw_port *port, uint32_t tag)
+{
+	const struct lw_outside_tcp_ops *tcp = port->module->ops.tcp;
+
+	for (int i = 0; i < ACCEPTS_PER_ROUND; i++) {
+		struct lw_endpoint ep = { 0 };
+		int r = tcp->accept(port->inst, port->w, tag, &ep);
+
+		if (r < 0)
+			return r;
+		if (c->path.ops->accepted(c->path.role, port, &ep) < 0)
+			tcp->close(port->inst, port->w, ep.tag);
+	}
+	return 0;
+}
+
+static int serve_port(struct lw_core *c, struct lw_watch *w)
+{
+	struct lw_port *port = port_of(c, w);
+	uint32_t tag = w->key.tag;
+	int r;
+
+	if (port->tcp && w->tunnel != NULL)
+		return lw_path_from_tcp(&c->path, port, w->tunnel, c->now_us);
+	r = port->tcp ? accept_some(c, port, tag)
+	              : lw_path_from_udp(&c->path, port, tag, c->now_us);
+	if (r < 0 && r != -EAGAIN)
+		c->path.ops->port_dead(c->path.role, port, tag, r);
+	lw_path_flush(&c->path, c->now_us);
+	return r;
+}
+
+/* true: it may have more */
+static bool serve(struct lw_core *c, struct lw_watch *w)
+{
+	int r;
+
+	switch (w->attach->kind) {
+	case LW_ATTACH_INSIDE:
+		if (c->paused)
+			return true;
+		r = lw_path_from_inside(&c->path, w->key.tag, c->now_us);
+		if (r == -EBUSY) {
+			c->paused = true;
+			return true;
+		}
+		if (r < 0 && r != -EAGAIN) {
+			c->failed = r;
+			c->stop = true;
+		}
+		return r == 0;
+	case LW_ATTACH_PORT:
+		return serve_port(c, w) == 0;
+	case LW_ATTACH_OTHER:
+	default:
+		return false;
+	}
+}
+
+static void serve_ready(struct lw_core *c)
+{
+	struct lw_watch *last = c->ready_last;
+
+	/* each that was ready now, once: what it makes ready waits for the next round */
+	while (c->ready != NULL && last != NULL) {
+		struct lw_watch *w = pop_ready(c);
+		bool more;
+
+		if (w == last)
+			last = NULL;
+		more = serve(c, w);
+		if (more && !w->gone)
+			make_ready(c, w);
+		if (last != NULL && !last->ready)
+			break; /* it was unwatched meanwhile */
+	}
+}
+
+static void expire_timers(struct lw_core *c)
+{
+	struct lw_timer *timer;
+
+	while ((timer = lw_wheel_expire(&c->wheel, c->now_us)) != NULL) {
+		struct lw_timed *rec = (struct lw_timed *)(void *)timer;
+		struct lw_tunnel *t = rec->tunnel;
+		struct lw_sink k = lw_path_sink(&c->path, t);
+
+		rec->armed_us = 0;
+		(void)lw_tunnel_tick(t, c->now_us, &k);
+		lw_path_after(&c->path, t, &k);
+	}
+	lw_path_flush(&c->path, c->now_us);
+}
+
+static bool something_ready(const struct lw_core *c)
+{
+	const struct lw_watch *w = c->ready;
+
+	/* the inside alone, paused, is no reason to hurry */
+	return w != NULL && !(c->paused && w->next == NULL && w->attach->kind == LW_ATTACH_INSIDE);
+}
+
+static int wait_ms(struct lw_core *c, uint64_t max_wait_us)
+{
+	uint64_t now = lw_clock_us();
+	uint64_t next = lw_wheel_next_us(&c->wheel);
+	uint64_t blocked = lw_path_deadline(&c->path);
+	uint64_t wait = max_wait_us;
+
+	if (something_ready(c))
+		return 0;
+	next = blocked < next ? blocked : next;
+	if (next <= now)
+		return 0;
+	if (next - now < wait)
+		wait = next - now;
+	return (int)((wait + LW_US_PER_MS - 1) / LW_US_PER_MS);
+}
+
+static void set_now(struct lw_core *c)
+{
+	c->now_us = lw_clock_us();
+	for (uint32_t i = 0; i < c->n_attach; i++)
+		c->attach[i].w->now_us = c->now_us;
+}
+
+int lw_core_round(struct lw_core *c, uint64_t max_wait_us)
+{
+	struct epoll_event events[EVENTS_PER_ROUND];
+	int n = epoll_wait(c->epfd, events, EVENTS_PER_ROUND, wait_ms(c, max_wait_us));
+
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	set_now(c);
+	for (int i = 0; i < n; i++) {
+		struct lw_watch *w = events[i].data.ptr;
+
+		if (w == NULL) {
+			lw_mailbox_deliver(&c->mail);
+			continue;
+		}
+		if (!w->gone && (events[i].events & ~(uint32_t)EPOLLOUT))
+			make_ready(c, w);
+	}
+	for (int i = 0; i < n; i++) {
+		struct lw_watch *w = events[i].data.ptr;
+
+		if (w != NULL && !w->gone && w->writing && (events[i].events & EPOLLOUT))
+			writable(c, w);
+	}
+	if (c->path.n_ports > 0 && lw_path_deadline(&c->path) <= c->now_us) {
+		lw_path_flush(&c->path, c->now_us);
+		c->paused = false;
+	}
+	serve_ready(c);
+	expire_timers(c);
+	free_gone(c);
+	return 0;
+}
+
+/* --- life --- */
+
+int lw_core_init(struct lw_core *c)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int r;
+
+	*c = (struct lw_core){ .epfd = -1, .mail = { .fd = -1 } };
+	c->epfd = epoll_create1(EPOLL_CLOEXEC);
+	if (c->epfd < 0)
+		return -errno;
+	r = lw_mailbox_init(&c->mail);
+	if (r < 0)
+		return r;
+	if (epoll_ctl(c->epfd, EPOLL_CTL_ADD, c->mail.fd, &ev) < 0)
+		return -errno;
+	r = lw_hash_init(&c->by_fd, KEY_OFFSET(fd, fd_node), sizeof(int));
+	if (r == 0)
+		r = lw_hash_init(&c->by_tag, KEY_OFFSET(key, tag_node), sizeof(struct tag_key));
+	if (r < 0)
+		return r;
+	set_now(c);
+	lw_wheel_init(&c->wheel, c->now_us);
+	c->path.driver_ops = &driver_ops;
+	c->path.driver = c;
+	return 0;
+}
+
+void lw_core_fini(struct lw_core *c)
+{
+	free_gone(c);
+	lw_hash_fini(&c->by_fd);
+	lw_hash_fini(&c->by_tag);
+	lw_path_fini(&c->path);
+	lw_mailbox_fini(&c->mail);
+	if (c->epfd >= 0)
+		(void)close(c->epfd);
+	c->epfd = -1;
+}
+
+struct lw_attach *lw_core_attach(struct lw_core *c, enum lw_attach_kind kind, uint32_t port,
+                                 struct lw_worker *w)
+{
+	struct lw_attach *a;
+
+	if (c->n_attach == LW_ATTACH_MAX)
+		return NULL;
+	a = &c->attach[c->n_attach++];
+	*a = (struct lw_attach){
+		.core = c, .kind = kind, .index = c->n_attach - 1, .port = port, .w = w
+	};
+	w->core = a;
+	w->now_us = c->now_us;
+	return a;
+}
+
+static void *core_main(void *arg)
+{
+	struct lw_core *c = arg;
+
+	while (!c->stop) {
+		int r = lw_core_round(c, WAIT_MAX_US);
+
+		if (r < 0) {
+			c->failed = r;
+			break;
+		}
+	}
+	return NULL;
+}
+
+int lw_core_start(struct lw_core *c)
+{
+	sigset_t all;
+	sigset_t old;
+	int r;
+
+	(void)sigfillset(&all); /* signals are the control thread's */
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = -pthread_create(&c->thread, NULL, core_main, c);
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	c->started = r == 0;
+	return r;
+}
+
+void lw_core_join(struct lw_core *c)
+{
+	if (!c->started)
+		return;
+	(void)pthread_join(c->thread, NULL);
+	c->started = false;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One worker: a thread with an epoll loop, its timers, and its path. A round is: wait, take the
+ * time, read the mailbox, one batch of each ready descriptor, due timers.
+ */
+#ifndef LW_WORKER_WORKER_H
+#define LW_WORKER_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <laneway/module.h>
+
+#include "base/hash.h"
+#include "base/random.h"
+#include "base/wheel.h"
+#include "path/path.h"
+#include "worker/mailbox.h"
+
+struct lw_watch;
+
+/* the tunnel's record in its role: begins with this */
+struct lw_timed {
+	struct lw_timer timer;
+	struct lw_tunnel *tunnel;
+	uint64_t armed_us; /* 0: not armed */
+};
+
+/* an instance on this worker: w->core of its lw_worker */
+enum lw_attach_kind { LW_ATTACH_INSIDE, LW_ATTACH_PORT, LW_ATTACH_OTHER };
+
+struct lw_core;
+
+struct lw_attach {
+	struct lw_core *core;
+	enum lw_attach_kind kind;
+	uint32_t index;      /* in core->attach */
+	uint32_t port;       /* index in path.ports */
+	struct lw_worker *w; /* now_us is set once a round */
+};
+
+#define LW_ATTACH_MAX 64u
+
+struct lw_core {
+	struct lw_path path;
+	struct lw_wheel wheel;
+	struct lw_mailbox mail;
+	struct lw_random random;
+	struct lw_attach attach[LW_ATTACH_MAX];
+	uint32_t n_attach;
+	uint64_t now_us;
+	struct lw_hash by_fd;   /* watches by descriptor */
+	struct lw_hash by_tag;  /* watches by attachment and tag */
+	struct lw_watch *gone;  /* unwatched in this round: events may still name them */
+	struct lw_watch *ready; /* ring: first */
+	struct lw_watch *ready_last;
+	int epfd;
+	int failed;  /* why the loop ended by itself, negative errno */
+	bool paused; /* the inside is not read: an outside is blocked */
+	bool stop;
+	bool started;
+	pthread_t thread;
+};
+
+/**
+ * lw_core_init() - an empty worker; instances are attached next, then lw_path_init()
+ *
+ * Context: control thread, as all calls here but where said.
+ * Return:  0 or a negative errno; lw_core_fini() also after a failure.
+ */
+int lw_core_init(struct lw_core *c);
+void lw_core_fini(struct lw_core *c);
+
+/* lw_core_attach() - prepare the worker's view of an instance; NULL: too many */
+struct lw_attach *lw_core_attach(struct lw_core *c, enum lw_attach_kind kind, uint32_t port,
+                                 struct lw_worker *w);
+
+/* lw_core_start() - run the loop on a thread of its own; 0 or a negative errno */
+int lw_core_start(struct lw_core *c);
+
+/* lw_core_stop() - any thread: the loop ends after its round; then lw_core_join() */
+void lw_core_join(struct lw_core *c);
+
+/* lw_core_watch() - lw_host.watch() for workers; before the start, or on the worker's thread */
+int lw_core_watch(struct lw_attach *a, int fd, uint32_t tag);
+void lw_core_unwatch(struct lw_attach *a, int fd);
+
+/* lw_core_bind() - worker's thread: this connection's bytes are for that tunnel from now on */
+int lw_core_bind(struct lw_core *c, struct lw_port *port, uint32_t tag, struct lw_tunnel *t);
+
+/* lw_core_timed() - worker's thread: the tunnel's record, whose timer follows its deadline */
+void lw_core_timed(struct lw_timed *rec, struct lw_tunnel *t);
+void lw_core_untimed(struct lw_core *c, struct lw_timed *rec);
+
+/* lw_core_round() - one round, waiting at most max_wait_us; for the thread and for tests */
+int lw_core_round(struct lw_core *c, uint64_t max_wait_us);
+
+#endif
