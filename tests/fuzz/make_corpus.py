@@ -45,3 +45,25 @@ seed("frame", "encoding", h("12 0000000000000201 01 13 0000000000000202 00"))
 seed("frame", "expresslane", h("14 02 80 0000 0000000000000001") + KEY +
      h("14 01 c0 0000 123456789abcdef0") + KEY)
 seed("frame", "unknown", h("7f 01"))
+
+
+def packet(name, flags, start, off, choice, ip, gso_size=0):
+    """flags, csum_start, csum_off, gso_size, choice (bit 0: source; then gso_type), new address"""
+    head = bytes([flags]) + b"".join(v.to_bytes(2, "big") for v in (start, off, gso_size))
+    seed("packet", name, head + bytes([choice]) + h("0a7d0005") + h(ip))
+
+
+UDP = "4500002100010000401112806440000601020304 9c400035000db740 68656c6c6f"
+TCP = ("4500002c0001000040061280 64400006 01020304 9c4001bb1122334400000000600220002d790000"
+       "020405b4")
+packet("udp", 0, 0, 0, 1, UDP)
+packet("udp_partial", 1, 20, 6, 1, UDP)
+packet("udp_no_checksum", 0, 0, 0, 0, UDP.replace("b740", "0000"))
+packet("udp_options", 0, 0, 0, 1, "46" + UDP[2:40] + "01010100" + UDP[40:])
+packet("tcp", 0, 0, 0, 0, TCP)
+packet("tcp_partial", 1, 20, 16, 1, TCP)
+packet("tcp_super", 1, 20, 16, 3, TCP, 2)
+packet("fragment", 0, 0, 0, 1, UDP.replace("00010000", "00012001"))
+packet("icmp", 0, 0, 0, 1, "4500001c00010000400165dc0a7d00050a7d00060800f7fd00010001")
+packet("ipv6", 0, 0, 0, 1, "60" + "00" * 39)
+packet("encoded", 4, 0, 0, 1, "00ff01")
