@@ -81,7 +81,12 @@ static int create_one(struct lw_tls_ctx *ctx, enum lw_tls_transport transport, c
 #endif
 	(void)wolfSSL_CTX_SetMinRsaKey_Sz(wolf, MIN_RSA_BITS);
 	(void)wolfSSL_CTX_SetMinEccKey_Sz(wolf, MIN_ECC_BITS);
-	(void)wolfSSL_CTX_set_group_messages(wolf);
+	/*
+	 * A flight in one write. Not on datagrams: the library drops a whole datagram that begins
+	 * with a plaintext ServerHello it has seen, and with it what was sent again behind that.
+	 */
+	if (transport == LW_TLS_STREAM)
+		(void)wolfSSL_CTX_set_group_messages(wolf);
 	return set_groups(wolf, err);
 }
 

@@ -112,6 +112,17 @@ static bool lost(struct pair_end *e)
 	return e->mute || (p->net.loss_percent > 0 && pair_random(p, 100) < p->net.loss_percent);
 }
 
+static void send_copy(struct pair_end *e, const uint8_t *bytes, size_t len)
+{
+	struct pair *p = e->pair;
+
+	if (p->transport == LW_TLS_DGRAM && lost(e))
+		return;
+	enqueue(p, !e->side, bytes, len);
+	if (p->net.dup_percent > 0 && pair_random(p, 100) < p->net.dup_percent)
+		enqueue(p, !e->side, bytes, len);
+}
+
 static int out(void *arg, const uint8_t *bytes, size_t len)
 {
 	struct pair_end *e = arg;
@@ -124,12 +135,9 @@ static int out(void *arg, const uint8_t *bytes, size_t len)
 		e->sent_len[e->n_sent] = len;
 	}
 	e->n_sent++;
-	e->sent_bytes += len;
-	if (p->transport == LW_TLS_DGRAM && lost(e))
-		return 0;
-	enqueue(p, !e->side, bytes, len);
-	if (p->net.dup_percent > 0 && pair_random(p, 100) < p->net.dup_percent)
-		enqueue(p, !e->side, bytes, len);
+	e->sent_first = bytes[0];
+	for (unsigned i = 0; i == 0 || (e->side == PAIR_CLIENT && i < p->net.copies); i++)
+		send_copy(e, bytes, len);
 	return 0;
 }
 

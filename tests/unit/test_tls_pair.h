@@ -26,6 +26,7 @@ struct pair_net {
 	uint64_t seed;
 	unsigned loss_percent;
 	unsigned dup_percent;
+	unsigned copies;    /* the client sends each datagram so often, 0 is 1 (aggressive mode) */
 	unsigned jitter_us; /* more than a hop takes: datagrams overtake each other */
 };
 
@@ -50,7 +51,7 @@ struct pair_end {
 	bool mute;          /* what this end sends is lost */
 	unsigned drop_next; /* so many of the next datagrams of this end are lost */
 	size_t n_sent;
-	size_t sent_bytes;
+	uint8_t sent_first; /* first byte of the last datagram: type or epoch */
 	uint64_t sent_us[PAIR_SENT];
 	size_t sent_len[PAIR_SENT];
 	size_t n_got; /* records */
