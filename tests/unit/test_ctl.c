@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/control.h"
+#include "ctl/print.h"
+#include "unit/test.h"
+
+static char dir[] = "/tmp/lw-ctl-XXXXXX";
+static char sock[64];
+static char out_path[64];
+
+static void fill_status(struct lw_json *out)
+{
+	lw_json_string(out, "role", "server");
+	lw_json_uint(out, "uptime_s", 3725);
+	lw_json_uint(out, "rtt_us", 12345);
+	lw_json_uint(out, "rate_in_bps", 94300000);
+	lw_json_string(out, "server", "evil\n\x1b[2J");
+	lw_json_array(out, "listeners");
+	for (int i = 0; i < 2; i++) {
+		lw_json_object(out, NULL);
+		lw_json_string(out, "module", i == 0 ? "outside-udp" : "tcp");
+		if (i == 0)
+			lw_json_string(out, "address", "[::]:27690");
+		lw_json_end(out);
+	}
+	lw_json_end(out);
+	lw_json_array(out, "offloads");
+	lw_json_end(out);
+	lw_json_object(out, "counters");
+	lw_json_uint(out, "dropped", 0);
+	lw_json_uint(out, "auth-htpasswd.accepted", 7);
+	lw_json_end(out);
+}
+
+static const char expected[] = "role                    server\n"
+			       "uptime                  1h 2m\n"
+			       "rtt                     12.3 ms\n"
+			       "rate in                 94.3 Mbit/s\n"
+			       "server                  evil\\x0a\\x1b[2J\n"
+			       "listeners\n"
+			       "  module      address\n"
+			       "  outside-udp [::]:27690\n"
+			       "  tcp         -\n"
+			       "offloads                -\n"
+			       "counters\n"
+			       "  auth-htpasswd.accepted  7\n";
+
+static void ctl_print__status__is_lines_and_tables(void **state)
+{
+	struct lw_json j = { .text = NULL };
+	struct lw_json_node *root;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	lw_json_object(&j, NULL);
+	lw_json_uint(&j, "schema", 1);
+	fill_status(&j);
+	lw_json_end(&j);
+	assert_int_equal(lw_json_read(j.text, &root), 0);
+	lw_ctl_print(f, root);
+	assert_int_equal(fclose(f), 0);
+	assert_string_equal(text, expected);
+	free(text);
+	lw_json_free(root);
+	lw_json_fini(&j);
+}
+
+static int handle(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
+{
+	if (arg != NULL)
+		return lw_err_set(err, -5, "the disk \"burns\"");
+	if (strcmp(command, "status") == 0)
+		fill_status(out);
+	return 0;
+}
+
+/* Runs the program; if c is given, answers it. Returns the exit status; out_path has what it said.
+ */
+static int run(struct lw_control *c, const char *a, const char *b, const char *third)
+{
+	const time_t deadline = time(NULL) + 30;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd = open(out_path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+
+		if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
+			_exit(126);
+		(void)execl("./lanewayctl", "lanewayctl", "--socket", sock, a, b, third, NULL);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		struct pollfd p = { .fd = c != NULL ? lw_control_fd(c) : -1, .events = POLLIN };
+
+		assert_true(time(NULL) < deadline);
+		if (poll(&p, 1, 10) > 0)
+			(void)lw_control_step(c);
+	}
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static const char *said(void)
+{
+	static char text[4096];
+	int fd = open(out_path, O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+
+	assert_true(n >= 0);
+	text[n] = '\0';
+	assert_int_equal(close(fd), 0);
+	return text;
+}
+
+static void lanewayctl__status__prints_what_the_daemon_answers(void **state)
+{
+	struct lw_control *c;
+	struct lw_err err;
+	struct lw_json_node *root;
+	char json[4096];
+
+	(void)state;
+	assert_int_equal(lw_control_open(sock, NULL, handle, NULL, &c, &err), 0);
+	assert_int_equal(run(c, "status", NULL, NULL), 0);
+	assert_non_null(strstr(said(), expected));
+	assert_int_equal(run(c, "--json", "status", NULL), 0);
+	(void)snprintf(json, sizeof(json), "%s", said());
+	assert_int_equal(lw_json_read(json, &root), 0);
+	assert_string_equal(lw_json_get(root, "schema")->text, "1");
+	assert_string_equal(lw_json_get(root, "server")->text, "evil\n\x1b[2J");
+	lw_json_free(root);
+	lw_control_close(c);
+}
+
+static void lanewayctl__daemon_has_no_answer__says_why(void **state)
+{
+	struct lw_control *c;
+	struct lw_err err;
+
+	(void)state;
+	assert_int_equal(lw_control_open(sock, NULL, handle, &err, &c, &err), 0);
+	assert_int_equal(run(c, "status", NULL, NULL), 69);
+	assert_string_equal(said(), "lanewayctl: the disk \"burns\"\n");
+	lw_control_close(c);
+}
+
+static void lanewayctl__no_daemon__is_69(void **state)
+{
+	char want[256];
+
+	(void)state;
+	assert_int_equal(run(NULL, "status", NULL, NULL), 69);
+	(void)snprintf(want, sizeof(want),
+	               "lanewayctl: cannot connect to '%s': No such file or directory\n", sock);
+	assert_string_equal(said(), want);
+}
+
+static void lanewayctl__command_line__is_checked(void **state)
+{
+	(void)state;
+	assert_int_equal(run(NULL, NULL, NULL, NULL), 64);
+	assert_string_equal(said(), "lanewayctl: give one command: status; --help tells more\n");
+	assert_int_equal(run(NULL, "dance", NULL, NULL), 64);
+	assert_int_equal(run(NULL, "status", "twice", NULL), 64);
+	assert_int_equal(run(NULL, "--what", "status", NULL), 64);
+	assert_int_equal(run(NULL, "--help", NULL, NULL), 0);
+	assert_non_null(strstr(said(), "Usage: lanewayctl"));
+	assert_int_equal(run(NULL, "--version", NULL, NULL), 0);
+}
+
+static int make_dir(void **state)
+{
+	(void)state;
+	if (mkdtemp(dir) == NULL)
+		return -1;
+	(void)snprintf(sock, sizeof(sock), "%s/x.sock", dir);
+	(void)snprintf(out_path, sizeof(out_path), "%s/out", dir);
+	return 0;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	(void)unlink(out_path);
+	return rmdir(dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ctl_print__status__is_lines_and_tables),
+		cmocka_unit_test(lanewayctl__status__prints_what_the_daemon_answers),
+		cmocka_unit_test(lanewayctl__daemon_has_no_answer__says_why),
+		cmocka_unit_test(lanewayctl__no_daemon__is_69),
+		cmocka_unit_test(lanewayctl__command_line__is_checked),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
