@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include "worker/engine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+/* 16 KiB each, touched when used: 64 MiB of queues for all TCP sessions of the worker */
+#define STREAM_CHUNKS 4096u
+
+/* --- hooks of the instances --- */
+
+static struct lw_control_watch *find_watch(struct lw_engine *e, int fd)
+{
+	for (uint32_t i = 0; i < e->n_watches; i++) {
+		if (e->watches[i].fd == fd)
+			return &e->watches[i];
+	}
+	return NULL;
+}
+
+static int add_watch(struct lw_engine *e, struct lw_control_watch watch)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data = { .fd = watch.fd } };
+
+	if (e->n_watches == sizeof(e->watches) / sizeof(e->watches[0]))
+		return -ENOSPC;
+	if (epoll_ctl(e->epfd, EPOLL_CTL_ADD, watch.fd, &ev) < 0)
+		return -errno;
+	e->watches[e->n_watches++] = watch;
+	return 0;
+}
+
+static int hook_watch(void *arg, struct lw_instance *in, struct lw_worker *w, int fd, uint32_t tag)
+{
+	if (w != NULL)
+		return lw_core_watch(w->core, fd, tag);
+	return add_watch(arg, (struct lw_control_watch){ .fd = fd, .tag = tag, .in = in });
+}
+
+static void hook_unwatch(void *arg, struct lw_instance *in, struct lw_worker *w, int fd)
+{
+	(void)in;
+	if (w != NULL)
+		lw_core_unwatch(w->core, fd);
+	else
+		lw_engine_unwatch(arg, fd);
+}
+
+static void hook_random(struct lw_worker *w, void *buf, uint32_t len)
+{
+	const struct lw_attach *a = w->core;
+
+	lw_random_take(&a->core->random, buf, len);
+}
+
+static int hook_defer(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
+{
+	struct lw_engine *e = arg;
+
+	return lw_helpers_call(e->helpers, fn, fn_arg);
+}
+
+static void hook_answer(void *arg, uint64_t token, const struct lw_auth_answer *a)
+{
+	struct lw_engine *e = arg;
+
+	if (e->answer != NULL)
+		e->answer(e->answer_arg, token, a);
+}
+
+/* --- life --- */
+
+static int take_signals(struct lw_engine *e)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	e->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	return e->signal_fd < 0 ? -errno : 0;
+}
+
+static void on_signal(void *arg)
+{
+	struct lw_engine *e = arg;
+	struct signalfd_siginfo info;
+
+	while (read(e->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			continue; /* nothing can be reloaded in this version */
+		e->signal = (int)info.ssi_signo;
+		e->stop = true;
+	}
+}
+
+static void on_mail(void *arg)
+{
+	struct lw_engine *e = arg;
+
+	lw_mailbox_deliver(&e->mail);
+}
+
+int lw_engine_init(struct lw_engine *e, struct lw_err *err)
+{
+	int r;
+
+	*e = (struct lw_engine){ .epfd = -1, .signal_fd = -1, .mail = { .fd = -1 } };
+	e->core.epfd = -1;
+	e->core.mail.fd = -1;
+	e->hooks = (struct lw_hooks){ .arg = e,
+		                      .watch = hook_watch,
+		                      .unwatch = hook_unwatch,
+		                      .random = hook_random,
+		                      .defer = hook_defer,
+		                      .answer = hook_answer };
+	e->epfd = epoll_create1(EPOLL_CLOEXEC);
+	r = e->epfd < 0 ? -errno : take_signals(e);
+	if (r == 0)
+		r = lw_mailbox_init(&e->mail);
+	if (r == 0)
+		r = lw_engine_watch(e, e->signal_fd, on_signal, e);
+	if (r == 0)
+		r = lw_engine_watch(e, e->mail.fd, on_mail, e);
+	if (r == 0)
+		r = lw_core_init(&e->core);
+	if (r == 0)
+		r = lw_helpers_create(LW_HELPER_THREADS, LW_HELPER_QUEUE, &e->helpers);
+	if (r < 0)
+		return lw_err_set(err, r, "cannot start: %s", strerror(-r));
+	return 0;
+}
+
+void lw_engine_fini(struct lw_engine *e)
+{
+	lw_core_join(&e->core);
+	lw_helpers_destroy(e->helpers);
+	for (uint32_t i = e->n_instances; i-- > 0;)
+		lw_instance_destroy(e->instances[i]);
+	lw_core_fini(&e->core);
+	lw_mailbox_fini(&e->mail);
+	if (e->signal_fd >= 0)
+		(void)close(e->signal_fd);
+	if (e->epfd >= 0)
+		(void)close(e->epfd);
+}
+
+int lw_engine_add(struct lw_engine *e, const struct lw_module *m, const void *opts,
+                  struct lw_instance **ret, struct lw_err *err)
+{
+	int r;
+
+	if (e->n_instances == LW_ENGINE_INSTANCES)
+		return lw_err_set(err, -E2BIG, "more than %u module instances",
+		                  LW_ENGINE_INSTANCES);
+	r = lw_instance_create(m, opts, &e->hooks, 1, ret, err);
+	if (r == 0)
+		e->instances[e->n_instances++] = *ret;
+	return r;
+}
+
+void lw_engine_remove(struct lw_engine *e, struct lw_instance *in)
+{
+	if (e->n_instances == 0 || e->instances[e->n_instances - 1] != in)
+		return;
+	e->n_instances--;
+	lw_instance_destroy(in);
+}
+
+int lw_engine_prepare(struct lw_engine *e, struct lw_instance *in, uint32_t role,
+                      uint32_t inside_mtu, struct lw_err *err)
+{
+	const struct lw_env env = {
+		.size = sizeof(env), .role = role, .workers = 1, .inside_mtu = inside_mtu
+	};
+
+	(void)e;
+	return lw_instance_prepare(in, &env, err);
+}
+
+static int attach(struct lw_engine *e, struct lw_instance *in)
+{
+	struct lw_path *p = &e->core.path;
+	enum lw_attach_kind kind = LW_ATTACH_OTHER;
+	uint32_t port = 0;
+
+	if (in->module->kind == LW_KIND_OUTSIDE_UDP || in->module->kind == LW_KIND_OUTSIDE_TCP) {
+		if (p->n_ports == LW_PATH_PORTS)
+			return -E2BIG;
+		kind = LW_ATTACH_PORT;
+		port = p->n_ports;
+		p->ports[p->n_ports++] =
+			(struct lw_port){ .module = in->module,
+			                  .inst = in->inst,
+			                  .w = &in->workers[0],
+			                  .index = port,
+			                  .tcp = in->module->kind == LW_KIND_OUTSIDE_TCP };
+	} else if (in->module->kind == LW_KIND_INSIDE) {
+		kind = LW_ATTACH_INSIDE;
+	} else if (in->module->kind == LW_KIND_FILTER) {
+		if (p->chain.n == LW_CHAIN_MAX)
+			return -E2BIG;
+		p->chain.links[p->chain.n++] = (struct lw_link){ .ops = in->module->ops.filter,
+			                                         .inst = in->inst,
+			                                         .w = &in->workers[0] };
+	}
+	return lw_core_attach(&e->core, kind, port, &in->workers[0]) != NULL ? 0 : -E2BIG;
+}
+
+int lw_engine_attach(struct lw_engine *e, struct lw_instance *inside, uint32_t inside_mtu,
+                     struct lw_err *err)
+{
+	struct lw_path *p = &e->core.path;
+	int r = 0;
+
+	e->state_bytes = lw_instances_layout(e->instances, e->n_instances);
+	e->inside = inside;
+	p->inside = inside->module->ops.inside;
+	p->inside_inst = inside->inst;
+	p->inside_w = &inside->workers[0];
+	p->inside_mtu = inside_mtu;
+	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++)
+		r = attach(e, e->instances[i]);
+	if (r < 0)
+		return lw_err_set(err, r, "too many module instances");
+	r = lw_path_init(p, STREAM_CHUNKS);
+	if (r < 0)
+		return lw_err_set(err, r, "out of memory for packet buffers");
+	return 0;
+}
+
+int lw_engine_start(struct lw_engine *e, struct lw_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++)
+		r = lw_instance_start(e->instances[i], 0, err);
+	if (r < 0)
+		return r;
+	r = lw_core_start(&e->core);
+	if (r < 0)
+		return lw_err_set(err, r, "cannot start a thread: %s", strerror(-r));
+	return 0;
+}
+
+/* --- the control thread --- */
+
+int lw_engine_watch(struct lw_engine *e, int fd, void (*fn)(void *arg), void *arg)
+{
+	return add_watch(e, (struct lw_control_watch){ .fd = fd, .fn = fn, .arg = arg });
+}
+
+void lw_engine_unwatch(struct lw_engine *e, int fd)
+{
+	struct lw_control_watch *w = find_watch(e, fd);
+
+	if (w == NULL)
+		return;
+	(void)epoll_ctl(e->epfd, EPOLL_CTL_DEL, fd, NULL);
+	*w = e->watches[--e->n_watches];
+}
+
+static void dispatch(struct lw_engine *e, int fd)
+{
+	struct lw_control_watch *w = find_watch(e, fd);
+
+	if (w == NULL)
+		return; /* unwatched by the handler before */
+	if (w->in != NULL)
+		lw_instance_ready(w->in, w->tag);
+	else
+		w->fn(w->arg);
+}
+
+bool lw_engine_run(struct lw_engine *e, uint64_t max_us)
+{
+	uint64_t end = lw_clock_us() + (max_us == UINT64_MAX ? 0 : max_us);
+
+	while (!e->stop) {
+		struct epoll_event events[16];
+		uint64_t now = lw_clock_us();
+		int wait = -1;
+		int n;
+
+		if (max_us != UINT64_MAX) {
+			if (now >= end)
+				return false;
+			wait = (int)((end - now) / LW_US_PER_MS) + 1;
+		}
+		n = epoll_wait(e->epfd, events, 16, wait);
+		for (int i = 0; i < n; i++)
+			dispatch(e, events[i].data.fd);
+	}
+	return true;
+}
+
+void lw_engine_call(struct lw_engine *e, struct lw_mail *m)
+{
+	lw_mailbox_post(&e->core.mail, m);
+}
+
+void lw_engine_stop(struct lw_engine *e, struct lw_mail *m)
+{
+	if (!e->core.started)
+		return;
+	lw_mailbox_post(&e->core.mail, m);
+	lw_core_join(&e->core);
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What both daemons are made of: module instances, one worker, helpers, and the control thread's
+ * loop with its signals. The role is put into core.path before lw_engine_start().
+ */
+#ifndef LW_WORKER_ENGINE_H
+#define LW_WORKER_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "module/instance.h"
+#include "worker/helper.h"
+#include "worker/worker.h"
+
+#define LW_ENGINE_INSTANCES 48u
+#define LW_HELPER_THREADS   2u
+#define LW_HELPER_QUEUE     1024u
+
+struct lw_engine;
+
+/* a descriptor of the control thread */
+struct lw_control_watch {
+	int fd;
+	uint32_t tag;
+	struct lw_instance *in; /* NULL: call fn */
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+struct lw_engine {
+	struct lw_core core;
+	struct lw_hooks hooks;
+	struct lw_helpers *helpers;
+	struct lw_mailbox mail; /* of the control thread */
+	struct lw_instance *instances[LW_ENGINE_INSTANCES];
+	uint32_t n_instances;
+	struct lw_instance *inside;
+	uint32_t state_bytes; /* modules' bytes of a session, after lw_engine_prepare() */
+	struct lw_control_watch watches[64];
+	uint32_t n_watches;
+	int epfd;
+	int signal_fd;
+	int signal; /* that ended the loop, 0: none */
+	bool stop;  /* the control loop ends */
+	void (*answer)(void *arg, uint64_t token, const struct lw_auth_answer *a);
+	void *answer_arg;
+};
+
+/**
+ * lw_engine_init() - nothing runs; SIGINT, SIGTERM and SIGHUP are blocked from here on
+ *
+ * Context: control thread, as all calls here but where said.
+ * Return:  0 or a negative errno; lw_engine_fini() also after a failure.
+ */
+int lw_engine_init(struct lw_engine *e, struct lw_err *err);
+
+/* lw_engine_fini() - the worker must have ended; stops and destroys all instances in reverse */
+void lw_engine_fini(struct lw_engine *e);
+
+/**
+ * lw_engine_add() - one more instance
+ *
+ * @opts: lives as long as the engine
+ *
+ * Return: 0 or a negative errno with a sentence.
+ */
+int lw_engine_add(struct lw_engine *e, const struct lw_module *m, const void *opts,
+                  struct lw_instance **ret, struct lw_err *err);
+
+/* lw_engine_remove() - undo the last lw_engine_add(): it answered -EOPNOTSUPP, another is tried */
+void lw_engine_remove(struct lw_engine *e, struct lw_instance *in);
+
+/* lw_engine_prepare() - the step with privileges of one instance */
+int lw_engine_prepare(struct lw_engine *e, struct lw_instance *in, uint32_t role,
+                      uint32_t inside_mtu, struct lw_err *err);
+
+/**
+ * lw_engine_attach() - make ports, chain and inside of the instances, and the batches
+ *
+ * To be followed by the role's own preparation, then by lw_engine_start().
+ */
+int lw_engine_attach(struct lw_engine *e, struct lw_instance *inside, uint32_t inside_mtu,
+                     struct lw_err *err);
+
+/* lw_engine_start() - start the instances on the worker, then its thread */
+int lw_engine_start(struct lw_engine *e, struct lw_err *err);
+
+/* lw_engine_watch() - call fn(arg) when this descriptor is readable (level-triggered) */
+int lw_engine_watch(struct lw_engine *e, int fd, void (*fn)(void *arg), void *arg);
+void lw_engine_unwatch(struct lw_engine *e, int fd);
+
+/* lw_engine_run() - the control loop, until a signal or e->stop; at most max_us when not
+ * UINT64_MAX. Returns false when time ran out */
+bool lw_engine_run(struct lw_engine *e, uint64_t max_us);
+
+/* lw_engine_call() - any thread: run m->deliver(m) on the worker */
+void lw_engine_call(struct lw_engine *e, struct lw_mail *m);
+
+/* lw_engine_stop() - run m->deliver(m) on the worker, which must set core.stop; then wait for it */
+void lw_engine_stop(struct lw_engine *e, struct lw_mail *m);
+
+#endif
