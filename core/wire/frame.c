@@ -8,13 +8,12 @@
 #include "wire/header.h"
 #include "wire/utf8.h"
 
-#define AUTH_FIELDS_LEN 102 /* method 1: two lengths and two padded fields */
-#define SUCCESS_FIELD   24
-#define FRAG_MORE       0x2000
-#define FRAG_OFFSET     0x1fff /* in units of 8 bytes */
-#define XL_ENABLED      0x80
-#define XL_ACK          0x40
-#define XL_VERSION_MAX  2
+#define SUCCESS_FIELD  24
+#define FRAG_MORE      0x2000
+#define FRAG_OFFSET    0x1fff /* in units of 8 bytes */
+#define XL_ENABLED     0x80
+#define XL_ACK         0x40
+#define XL_VERSION_MAX 2
 
 /* Decoders read the body behind the type byte. What is missing leaves r->bad set, and the caller
  * turns that into LW_FRAME_MORE; a decoder that looks at values asks for r->bad first. */

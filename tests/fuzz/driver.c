@@ -26,7 +26,8 @@
 #define HANG_SECONDS 10u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-/* called by a sanitizer before it ends the process; absent without one */
+/* called by a sanitizer before it ends the process; absent without one
+ * NOLINTNEXTLINE(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the sanitizer's name */
 extern void __sanitizer_set_death_callback(void (*fn)(void)) __attribute__((weak));
 
 struct input {

@@ -33,7 +33,8 @@ static inline uint8_t *exact_copy(const void *src, size_t len)
 	if (len == 0)
 		return NULL;
 	copy = malloc(len);
-	assert_non_null(copy);
+	if (copy == NULL)
+		abort();
 	memcpy(copy, src, len);
 	return copy;
 }

@@ -34,8 +34,11 @@ static struct lw_packet make_packet(const uint8_t *bytes, size_t len)
 static struct lw_packet make_hex(const char *hex)
 {
 	uint8_t bytes[128];
+	struct lw_packet p = make_packet(bytes, hex_read(hex, bytes, sizeof(bytes)));
 
-	return make_packet(bytes, hex_read(hex, bytes, sizeof(bytes)));
+	if (p.buf == NULL)
+		abort();
+	return p;
 }
 
 static void assert_hex(const struct lw_packet *p, const char *hex)
