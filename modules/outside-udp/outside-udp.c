@@ -193,7 +193,8 @@ static struct udp_worker *worker_create(const struct udp *u, uint32_t index)
 		return NULL;
 	}
 	if (u->n_listen > 0)
-		memcpy(uw->socks, u->socks + index * u->n_listen, u->n_listen * sizeof(*uw->socks));
+		memcpy(uw->socks, u->socks + (size_t)index * u->n_listen,
+		       u->n_listen * sizeof(*uw->socks));
 	uw->n_socks = u->n_listen;
 	uw->told_small = u->told_small;
 	return uw;
