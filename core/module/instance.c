@@ -21,6 +21,9 @@ static struct lw_instance *instance_of(const struct lw_host *h)
 }
 
 static void host_log(const struct lw_host *h, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void host_log(const struct lw_host *h, int level, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -18,6 +18,15 @@ static void add(uint64_t *counter, uint64_t n)
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
+static uint64_t bytes_of(const struct lw_packet *p, uint32_t n)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += p[i].len + p[i].more_len;
+	return sum;
+}
+
 static struct lw_tunnel *tunnel_of(const struct lw_packet *p)
 {
 	return (struct lw_tunnel *)p->session; /* a tunnel begins with its session */
@@ -270,6 +279,7 @@ static void send_inside(struct lw_path *p, struct lw_batch *b)
 		uint32_t lost = r < 0 && taken < rest.n ? 1 : 0;
 
 		add(&p->counters.inside_tx, taken);
+		add(&p->counters.inside_tx_bytes, bytes_of(rest.pkt, taken));
 		add(&p->counters.inside_tx_dropped, lost);
 		if (r == 0)
 			break;
@@ -408,6 +418,7 @@ static int refill(struct lw_path *p, uint32_t tag)
 	p->seg_open = false;
 	r = p->inside->recv(p->inside_inst, p->inside_w, tag, b);
 	add(&p->counters.inside_rx, b->n);
+	add(&p->counters.inside_rx_bytes, bytes_of(b->pkt, b->n));
 	for (uint32_t i = 0; i < b->n; i++) {
 		if (admit(p, &b->pkt[i]))
 			b->pkt[kept++] = b->pkt[i];

@@ -70,7 +70,9 @@ struct lw_driver_ops {
 
 struct lw_path_counters {
 	uint64_t inside_rx;
+	uint64_t inside_rx_bytes;
 	uint64_t inside_tx;
+	uint64_t inside_tx_bytes;
 	uint64_t inside_tx_dropped;
 	uint64_t inside_no_session;
 	uint64_t inside_invalid;

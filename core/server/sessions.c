@@ -204,6 +204,7 @@ static int out_reply(void *arg, const uint8_t *p, size_t len)
 	lw_wire_header_write(lw_packet_data(pkt), &h);
 	memcpy(lw_packet_data(pkt) + LW_WIRE_HEADER_LEN, p, len);
 	*pkt->endpoint = *r->dgram->endpoint;
+	pkt->endpoint->tos = 0;
 	(void)lw_batch_commit(r->port->wire, (uint32_t)(LW_WIRE_HEADER_LEN + len));
 	r->sent = true;
 	return 0;
@@ -294,6 +295,7 @@ static void send_reject(struct lw_sessions *s, struct lw_port *port, const struc
 		return;
 	lw_wire_header_write(lw_packet_data(pkt), &h);
 	*pkt->endpoint = *dgram->endpoint;
+	pkt->endpoint->tos = 0;
 	(void)lw_batch_commit(port->wire, LW_WIRE_HEADER_LEN);
 	count(s, LW_SRV_REJECTS_SENT, 1);
 }

@@ -51,6 +51,7 @@ extern const char *const lw_counter_names[LW_CTR_MAX];
 
 struct lw_counters {
 	uint64_t n[LW_CTR_MAX];
+	uint64_t rtt_us; /* of the last answered Ping of any tunnel, 0: none yet */
 };
 
 static inline void lw_count(struct lw_counters *c, enum lw_counter i)

@@ -34,6 +34,7 @@ void lw_tunnel_pong(struct lw_tunnel *t, uint64_t at)
 {
 	if (t->keepalive_due) {
 		t->rtt_us = at - t->ping_sent_us;
+		__atomic_store_n(&t->counters->rtt_us, t->rtt_us, __ATOMIC_RELAXED);
 		t->keepalive_due = false;
 	}
 }

@@ -75,6 +75,7 @@ int lw_tunnel_create(const struct lw_tunnel_conf *conf, const struct lw_tunnel_s
 		.key_update_at = LW_NEVER,
 		.last_rx_us = at,
 	};
+	t->endpoint.tos = 0; /* what the peer's packets were marked with is not an order to us */
 	if (conf->role == LW_ROLE_SERVER || start->stream)
 		t->stale_at = at + conf->stale_us;
 	t->id = start->id;

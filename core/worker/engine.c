@@ -110,6 +110,15 @@ static void on_mail(void *arg)
 	lw_mailbox_deliver(&e->mail);
 }
 
+/* The worker could not go on. */
+static void on_ended(struct lw_mail *m)
+{
+	struct lw_engine *e =
+		(struct lw_engine *)(void *)((char *)m - offsetof(struct lw_engine, core.ended));
+
+	e->stop = true;
+}
+
 int lw_engine_init(struct lw_engine *e, struct lw_err *err)
 {
 	int r;
@@ -137,6 +146,8 @@ int lw_engine_init(struct lw_engine *e, struct lw_err *err)
 		r = lw_helpers_create(LW_HELPER_THREADS, LW_HELPER_QUEUE, &e->helpers);
 	if (r < 0)
 		return lw_err_set(err, r, "cannot start: %s", strerror(-r));
+	e->core.ended_to = &e->mail;
+	e->core.ended.deliver = on_ended;
 	return 0;
 }
 

@@ -460,6 +460,8 @@ static void *core_main(void *arg)
 			break;
 		}
 	}
+	if (c->failed != 0 && c->ended_to != NULL)
+		lw_mailbox_post(c->ended_to, &c->ended);
 	return NULL;
 }
 

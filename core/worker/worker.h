@@ -60,6 +60,8 @@ struct lw_core {
 	bool paused; /* the inside is not read: an outside is blocked */
 	bool stop;
 	bool started;
+	struct lw_mailbox *ended_to; /* told when the loop ends by itself; NULL: nobody */
+	struct lw_mail ended;
 	pthread_t thread;
 };
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* inside-tun on a device of its own: options, set-up, packets both ways, what goes wrong later */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_tun.h>

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE
 #include "test_inside_tun_bed.h"
 
 #include <arpa/inet.h>

@@ -25,6 +25,9 @@ static void die(const char *what)
 }
 
 static void fake_log(const struct lw_host *h, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void fake_log(const struct lw_host *h, int level, const char *fmt, ...)
 {
 	struct lw_fake_host *f = fake(h);
 	va_list ap;
