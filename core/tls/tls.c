@@ -260,7 +260,9 @@ int lw_tls_read(struct lw_tls *t, uint8_t *dst, size_t cap, size_t *ret_len, str
 
 	if (r < 0)
 		return r;
-	return leave(t, t->done ? read_record(t, dst, cap, ret_len) : -ENOTCONN);
+	if (!t->done)
+		return leave(t, -ENOTCONN);
+	return leave(t, cap > 0 ? read_record(t, dst, cap, ret_len) : -EINVAL);
 }
 
 uint64_t lw_tls_timeout_us(const struct lw_tls *t)

@@ -193,7 +193,7 @@ int lw_tls_write(struct lw_tls *t, const uint8_t *p, size_t len, struct lw_tls_i
  * lw_tls_read() - take in what came and give decrypted bytes
  *
  * @dst:     may be io->in's own memory on DGRAM: the library has copied the datagram
- * @cap:     at least one record, else the rest of it comes with the next call
+ * @cap:     1 or more; a record that does not fit comes in pieces, call by call
  * @ret_len: set on success, to 1 or more
  * @io:      call again with the same one until -EAGAIN. out is used for ACKs and key updates
  *
@@ -201,7 +201,8 @@ int lw_tls_write(struct lw_tls *t, const uint8_t *p, size_t len, struct lw_tls_i
  * decrypted is dropped without a word.
  *
  * Context: the session's thread, after lw_tls_step() has returned 1.
- * Return:  0, -EAGAIN (io->in is used up), -ENOTCONN (handshake not done), or a fatal error.
+ * Return:  0, -EAGAIN (io->in is used up), -ENOTCONN (handshake not done), -EINVAL (no room at
+ *          all; nothing was done), or a fatal error.
  */
 int lw_tls_read(struct lw_tls *t, uint8_t *dst, size_t cap, size_t *ret_len, struct lw_tls_io *io);
 

@@ -590,6 +590,46 @@ static void dgram__several_records_in_place__all_read(void **state)
 	fixture_close(&f);
 }
 
+/* longer than any peer may send, and than the library asks for */
+static void dgram__too_long__dropped_unread(void **state)
+{
+	static uint8_t junk[65507];
+	struct fixture f;
+	struct pair *p;
+	struct lw_tls *t;
+	uint8_t buf[64];
+	size_t len;
+
+	(void)state;
+	memset(junk, 0x2f, sizeof(junk));
+	fixture_open(&f, "server", "ca.crt", NULL, LW_TLS_AES256);
+	p = pair_open(LW_TLS_DGRAM, f.server, f.client, 256);
+	t = p->end[PAIR_CLIENT].tls;
+	pair_start(p);
+	for (size_t n = 1000; n <= sizeof(junk); n += 1000) {
+		struct lw_tls_io io = p->end[PAIR_CLIENT].io;
+
+		io.in = junk;
+		io.in_len = n;
+		assert_int_equal(lw_tls_step(t, &io), 0);
+		assert_int_equal(io.in_len, 0);
+	}
+	pair_run(p, UINT64_MAX);
+	assert_true(lw_tls_done(t));
+	for (size_t n = 1000; n <= sizeof(junk); n += 1000) {
+		struct lw_tls_io io = p->end[PAIR_CLIENT].io;
+
+		io.in = junk;
+		io.in_len = n;
+		assert_int_equal(lw_tls_read(t, buf, sizeof(buf), &len, &io), -EAGAIN);
+		assert_int_equal(io.in_len, 0);
+	}
+	assert_int_equal(lw_tls_read(t, buf, 0, &len, &p->end[PAIR_CLIENT].io), -EINVAL);
+	exchange(p);
+	pair_close(p);
+	fixture_close(&f);
+}
+
 static void session__mutated_records__dropped_or_fatal(void **state)
 {
 	struct fixture f;
@@ -648,6 +688,7 @@ int main(void)
 		cmocka_unit_test(close__either_side__other_is_told),
 		cmocka_unit_test(dgram__forged_plaintext_alert__ignored),
 		cmocka_unit_test(dgram__several_records_in_place__all_read),
+		cmocka_unit_test(dgram__too_long__dropped_unread),
 		cmocka_unit_test(session__mutated_records__dropped_or_fatal),
 	};
 
