@@ -91,8 +91,17 @@ struct lw_option {
 };
 LW_ASSERT_SIZE(lw_option, 80);
 
-/* LW_OPTION_AT() - offset and size of a member, for the two columns that nobody should count */
+/*
+ * LW_OPTION_AT() - offset and size of a member, for the two columns that nobody should count. In C
+ * they are named, so they may stand anywhere in the row; in C++, where rows go by position, they
+ * follow the flags.
+ */
+#ifdef __cplusplus
 #define LW_OPTION_AT(type, member)                                                                 \
 	(uint32_t) offsetof(type, member), (uint32_t)sizeof(((type *)0)->member)
+#else
+#define LW_OPTION_AT(type, member)                                                                 \
+	.offset = (uint32_t)offsetof(type, member), .size = (uint32_t)sizeof(((type *)0)->member)
+#endif
 
 #endif
