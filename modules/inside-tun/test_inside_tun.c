@@ -10,6 +10,7 @@
 
 #include "unit/test.h"
 
+#include "module/value.h"
 #include "test_inside_tun_bed.h"
 
 #define NEEDS_BED()                                                                                \
@@ -17,6 +18,41 @@
 		if (bed_skips())                                                                   \
 			skip();                                                                    \
 	} while (0)
+
+static const struct lw_option *option(const char *name)
+{
+	const struct lw_option *o = laneway_module.options;
+
+	while (o->name != NULL && strcmp(o->name, name) != 0)
+		o++;
+	return o;
+}
+
+static void options__defaults_and_values__reach_their_members(void **state)
+{
+	struct lw_tun_options o = { .name = NULL };
+	struct lw_err err;
+
+	(void)state;
+	assert_int_equal(laneway_module.options_size, sizeof(o));
+	assert_int_equal(lw_values_init(laneway_module.options, &o, &err), 0);
+	assert_string_equal(o.name, "lw0");
+	assert_string_equal(o.device, "/dev/net/tun");
+	assert_int_equal(o.queue_length, 1000);
+	assert_int_equal(o.mtu, 0);
+	assert_int_equal(o.address.family, 0);
+	assert_int_equal(o.peer.family, 0);
+	assert_int_equal(lw_value_parse(option("address"), "10.1.2.3/24", &o, &err), 0);
+	assert_int_equal(o.address.prefix, 24);
+	assert_int_equal(o.address.ip[3], 3);
+	assert_int_equal(lw_value_parse(option("peer"), "10.1.2.4", &o, &err), 0);
+	assert_int_equal(o.peer.ip[3], 4);
+	assert_int_equal(lw_value_parse(option("mtu"), "1280", &o, &err), 0);
+	assert_int_equal(o.mtu, 1280);
+	assert_int_equal(lw_value_parse(option("mtu"), "575", &o, &err), -ERANGE);
+	assert_int_equal(lw_value_parse(option("queue_length"), "70000", &o, &err), -ERANGE);
+	lw_values_fini(laneway_module.options, &o);
+}
 
 static int check(const struct bed *b, struct lw_err *err)
 {
@@ -404,6 +440,7 @@ static void prepare__two_workers__each_has_a_queue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options__defaults_and_values__reach_their_members),
 		cmocka_unit_test(check__names__only_what_kernel_and_tools_take),
 		cmocka_unit_test(check__addresses__must_be_ipv4_with_a_fitting_prefix),
 		cmocka_unit_test(prepare__mtu_above_the_tunnels__is_refused),
