@@ -343,3 +343,29 @@ int pair_send(struct pair *p, int side, const void *data, size_t len)
 	pair_arm(&p->end[side]);
 	return r;
 }
+
+void pair_ctxs_open(struct pair_ctxs *f, const char *server, const char *ca, const char *name,
+                    enum lw_tls_cipher cipher)
+{
+	f->server = pair_server_ctx(server);
+	f->client = pair_client_ctx(ca, name, cipher);
+}
+
+void pair_ctxs_close(struct pair_ctxs *f)
+{
+	lw_tls_ctx_destroy(f->server);
+	lw_tls_ctx_destroy(f->client);
+}
+
+void pair_exchange(struct pair *p)
+{
+	for (int side = 0; side < 2; side++) {
+		struct pair_end *peer = &p->end[!side];
+		size_t before = peer->got_len;
+
+		assert_int_equal(pair_send(p, side, "seven!!", 7), 0);
+		pair_run(p, UINT64_MAX);
+		assert_int_equal(peer->got_len, before + 7);
+		assert_memory_equal(peer->got + before, "seven!!", 7);
+	}
+}

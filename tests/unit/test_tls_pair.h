@@ -101,6 +101,19 @@ void pair_connect(struct pair *p);
 int pair_send(struct pair *p, int side, const void *data, size_t len);
 void pair_arm(struct pair_end *e);
 
+/* the contexts of both roles */
+struct pair_ctxs {
+	struct lw_tls_ctx *server;
+	struct lw_tls_ctx *client;
+};
+
+void pair_ctxs_open(struct pair_ctxs *f, const char *server, const char *ca, const char *name,
+                    enum lw_tls_cipher cipher);
+void pair_ctxs_close(struct pair_ctxs *f);
+
+/* pair_exchange() - data both ways, so that a handshake with wrong keys cannot pass */
+void pair_exchange(struct pair *p);
+
 uint32_t pair_random(struct pair *p, uint32_t below);
 
 #endif
