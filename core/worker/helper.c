@@ -3,9 +3,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include "worker/thread.h"
 
 struct call {
 	void (*fn)(void *arg);
@@ -50,8 +51,6 @@ static void *helper_main(void *arg)
 int lw_helpers_create(uint32_t threads, uint32_t queue, struct lw_helpers **ret)
 {
 	struct lw_helpers *h = calloc(1, sizeof(*h));
-	sigset_t all;
-	sigset_t old;
 	int r = 0;
 
 	if (h == NULL)
@@ -65,15 +64,11 @@ int lw_helpers_create(uint32_t threads, uint32_t queue, struct lw_helpers **ret)
 		lw_helpers_destroy(h);
 		return -ENOMEM;
 	}
-	/* signals are the control thread's */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
 	while (r == 0 && h->n_threads < threads) {
-		r = -pthread_create(&h->threads[h->n_threads], NULL, helper_main, h);
+		r = lw_thread_start(&h->threads[h->n_threads], helper_main, h);
 		if (r == 0)
 			h->n_threads++;
 	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (r < 0) {
 		lw_helpers_destroy(h);
 		return r;

@@ -2,13 +2,13 @@
 #include "worker/worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/thread.h"
 
 #define EVENTS_PER_ROUND 64
 /* connections taken from one listener in one round */
@@ -467,14 +467,8 @@ static void *core_main(void *arg)
 
 int lw_core_start(struct lw_core *c)
 {
-	sigset_t all;
-	sigset_t old;
-	int r;
+	int r = lw_thread_start(&c->thread, core_main, c);
 
-	(void)sigfillset(&all); /* signals are the control thread's */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&c->thread, NULL, core_main, c);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	c->started = r == 0;
 	return r;
 }
