@@ -56,6 +56,7 @@ static int parse_entry(const char *line, struct lw_journal_entry *ret)
 	unsigned ifindex;
 	struct lw_journal_entry e = { .route = { .ifindex = 0 } };
 
+	/* NOLINTNEXTLINE(cert-err34-c): a number out of range names no device and no prefix */
 	if (sscanf(line, "route %71s %u %71s %u %15s", dst, &prefix, gateway, &ifindex, e.device) !=
 	            5 ||
 	    lw_addr_parse(dst, &e.route.dst) < 0 || prefix > (e.route.dst.family == 4 ? 32 : 128))

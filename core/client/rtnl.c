@@ -119,6 +119,7 @@ static int take_message(const struct nlmsghdr *h, const uint8_t *body, size_t le
                         int *ret_status)
 {
 	struct lw_route route;
+	uint32_t table;
 	int32_t code = 0;
 
 	*ret_status = 0;
@@ -134,7 +135,8 @@ static int take_message(const struct nlmsghdr *h, const uint8_t *body, size_t le
 	if (h->nlmsg_type != RTM_NEWROUTE || v == NULL || v->result != 0)
 		return 0;
 	/* a lookup may answer from any table, a dump is wanted of the main one */
-	if (take_route(body, len, &route) == RT_TABLE_MAIN || !(h->nlmsg_flags & NLM_F_MULTI))
+	table = take_route(body, len, &route);
+	if (table == RT_TABLE_MAIN || (table != 0 && !(h->nlmsg_flags & NLM_F_MULTI)))
 		v->result = v->fn(v->arg, &route);
 	return !(h->nlmsg_flags & NLM_F_MULTI);
 }

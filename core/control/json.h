@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define LW_JSON_DEPTH_MAX 16
-#define LW_JSON_SIZE_MAX  (4u * 1024 * 1024)
+#define LW_JSON_SIZE_MAX  ((size_t)4 << 20)
 
 /**
  * struct lw_json - a JSON document while it is written

@@ -63,7 +63,7 @@ static int open_directory(const struct sockaddr_un *at, struct lw_err *err)
  */
 static int lock_directory(int dir, const char *path, struct lw_err *err)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 10000000 };
 
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		if (flock(dir, LOCK_EX | LOCK_NB) == 0)

@@ -164,7 +164,7 @@ static int htpasswd_create(const struct lw_host *h, const void *opts, void **ret
                            const void **ret_conf, struct lw_err *err)
 {
 	struct inst *in = calloc(1, sizeof(*in));
-	struct snapshot *first;
+	struct snapshot *first = NULL;
 	int r;
 
 	if (in == NULL)
@@ -184,7 +184,7 @@ static int htpasswd_create(const struct lw_host *h, const void *opts, void **ret
 
 static int htpasswd_reload(void *inst, const void *opts, const void **ret_conf, struct lw_err *err)
 {
-	struct snapshot *next;
+	struct snapshot *next = NULL;
 	int r = snapshot_load(inst, opts, &next, err);
 
 	if (r == 0)

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FILE_MAX  (64 * 1024 * 1024) /* a million users of yescrypt */
-#define PATH_TAIL 80                 /* bytes of the path in an error text, which holds 207 */
+#define FILE_MAX  ((off_t)64 << 20) /* a million users of yescrypt */
+#define PATH_TAIL 80                /* bytes of the path in an error text, which holds 207 */
 #define DES_LEN   13
 #define BSDI_LEN  20
 
