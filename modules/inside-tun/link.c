@@ -89,7 +89,7 @@ static int answer_error(const uint8_t *answer, size_t len)
 static int change(const struct request *q)
 {
 	uint8_t answer[1024];
-	size_t len;
+	size_t len = 0;
 	int r = transact(q, answer, sizeof(answer), &len);
 
 	if (r == 0)
@@ -197,7 +197,7 @@ int lw_tun_link_get(const char *name, struct lw_tun_link *ret)
 	struct request q;
 	const uint8_t *p = answer + NLMSG_SPACE(sizeof(link));
 	struct attr a;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	if (l.index == 0)

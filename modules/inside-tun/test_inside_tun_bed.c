@@ -5,9 +5,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -189,6 +191,15 @@ bool bed_is_up(const char *name)
 	struct ifreq ifr = { .ifr_flags = 0 };
 
 	return if_request(name, SIOCGIFFLAGS, &ifr) == 0 && (ifr.ifr_flags & IFF_UP) != 0;
+}
+
+bool bed_has_tso(const char *name)
+{
+	struct ethtool_value tso = { .cmd = ETHTOOL_GTSO };
+	struct ifreq ifr = { .ifr_data = (char *)&tso };
+
+	assert_int_equal(if_request(name, SIOCETHTOOL, &ifr), 0);
+	return tso.data != 0;
 }
 
 void bed_set_mtu(const char *name, int mtu)

@@ -55,6 +55,8 @@ bool bed_exists(const char *name);
 int bed_mtu(const char *name);
 int bed_queue_len(const char *name);
 bool bed_is_up(const char *name);
+/* whether it would give us TCP superpackets */
+bool bed_has_tso(const char *name);
 void bed_set_mtu(const char *name, int mtu);
 void bed_set_up(const char *name, bool up);
 /* the first IPv4 address, netmask, and far end, 0 for none */
