@@ -161,6 +161,7 @@ static void give_up(struct client *c, int error)
 static void wait_and_retry(struct client *c)
 {
 	c->retry_at_us = lw_clock_us() + c->backoff_us;
+	c->engine.wake = true;
 	lw_log_write(LW_LOG_NOTICE, WHO, "trying again in %llu s",
 	             (unsigned long long)((c->backoff_us + LW_US_PER_S - 1) / LW_US_PER_S));
 	c->backoff_us *= 2;
@@ -503,7 +504,7 @@ static void serve(struct client *c)
 		}
 		if (c->retry_at_us != UINT64_MAX && c->retry_at_us - now < wait)
 			wait = c->retry_at_us - now;
-		(void)lw_engine_run(&c->engine, wait);
+		lw_engine_run(&c->engine, wait);
 		live_line(c);
 	}
 	if (c->terminal)

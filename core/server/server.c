@@ -281,7 +281,7 @@ int lw_server_run(const struct lw_server_plan *plan, struct lw_err *err)
 		             lw_addr_format(&plan->pool, pool), s->sessions.pool.cap,
 		             plan->max_sessions);
 		lw_log_write(LW_LOG_NOTICE, WHO, "ready");
-		(void)lw_engine_run(&s->engine, UINT64_MAX);
+		lw_engine_run(&s->engine, UINT64_MAX);
 		lw_log_write(LW_LOG_NOTICE, WHO, "stopping");
 	}
 	finish(s);

@@ -292,11 +292,12 @@ static void dispatch(struct lw_engine *e, int fd)
 		w->fn(w->arg);
 }
 
-bool lw_engine_run(struct lw_engine *e, uint64_t max_us)
+void lw_engine_run(struct lw_engine *e, uint64_t max_us)
 {
 	uint64_t end = lw_clock_us() + (max_us == UINT64_MAX ? 0 : max_us);
 
-	while (!e->stop) {
+	e->wake = false;
+	while (!e->stop && !e->wake) {
 		struct epoll_event events[16];
 		uint64_t now = lw_clock_us();
 		int wait = -1;
@@ -304,14 +305,13 @@ bool lw_engine_run(struct lw_engine *e, uint64_t max_us)
 
 		if (max_us != UINT64_MAX) {
 			if (now >= end)
-				return false;
+				return;
 			wait = (int)((end - now) / LW_US_PER_MS) + 1;
 		}
 		n = epoll_wait(e->epfd, events, 16, wait);
 		for (int i = 0; i < n; i++)
 			dispatch(e, events[i].data.fd);
 	}
-	return true;
 }
 
 void lw_engine_call(struct lw_engine *e, struct lw_mail *m)

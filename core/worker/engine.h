@@ -43,6 +43,7 @@ struct lw_engine {
 	int signal_fd;
 	int signal; /* that ended the loop, 0: none */
 	bool stop;  /* the control loop ends */
+	bool wake;  /* lw_engine_run() returns: its caller's deadlines have moved */
 	void (*answer)(void *arg, uint64_t token, const struct lw_auth_answer *a);
 	void *answer_arg;
 };
@@ -90,9 +91,9 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err);
 int lw_engine_watch(struct lw_engine *e, int fd, void (*fn)(void *arg), void *arg);
 void lw_engine_unwatch(struct lw_engine *e, int fd);
 
-/* lw_engine_run() - the control loop, until a signal or e->stop; at most max_us when not
- * UINT64_MAX. Returns false when time ran out */
-bool lw_engine_run(struct lw_engine *e, uint64_t max_us);
+/* lw_engine_run() - the control loop, until a signal, e->stop or e->wake; at most max_us when not
+ * UINT64_MAX */
+void lw_engine_run(struct lw_engine *e, uint64_t max_us);
 
 /* lw_engine_call() - any thread: run m->deliver(m) on the worker */
 void lw_engine_call(struct lw_engine *e, struct lw_mail *m);

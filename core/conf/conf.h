@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a YAML file, the environment and the command line to option structs, by way of option
+ * tables: the core's own and the modules'. Every mistake is found in one run and told with file,
+ * line and column. The only folder that knows libyaml.
+ */
+#ifndef LW_CONF_CONF_H
+#define LW_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <laneway/module.h>
+
+#include "module/loader.h"
+
+/*
+ * What a row of type LW_OPT_MODULE fills: a struct lw_list of these, in the order of the file.
+ * Such a row has choices { kind word, NULL }, and as default YAML text: what would stand behind
+ * the key. With LW_OPTF_LIST it is a list of uses; without, `module: [a, b]` gives preferences.
+ */
+struct lw_conf_use {
+	const struct lw_module *module;
+	void *opts;
+	uint32_t line;
+	uint32_t column;
+};
+
+struct lw_conf;
+
+/* one of the two programs, for its words */
+struct lw_conf_program {
+	const char *name;         /* "lanewayd" */
+	const char *summary;      /* what --help says first */
+	const char *default_file; /* without --config */
+	const struct lw_option *table;
+	uint32_t options_size;
+};
+
+/**
+ * lw_conf_create() - defaults only
+ *
+ * @options: zeroed struct of the program's options; must outlive the configuration
+ *
+ * Context: control thread, as all calls here.
+ * Return:  0 or -ENOMEM.
+ */
+int lw_conf_create(const struct lw_conf_program *program, void *options, struct lw_loader *loader,
+                   struct lw_conf **ret);
+
+/* lw_conf_destroy() - free all values, the modules' options too; takes NULL */
+void lw_conf_destroy(struct lw_conf *c);
+
+/* lw_conf_load() - a file, then the environment; mistakes are collected */
+void lw_conf_load(struct lw_conf *c, const char *file);
+
+/* lw_conf_set() - one scalar by its name on the command line: "network-mtu"; false: no such key */
+bool lw_conf_set(struct lw_conf *c, const char *name, const char *value);
+
+/* lw_conf_finish() - what must be there, and the modules' own checks */
+void lw_conf_finish(struct lw_conf *c);
+
+/* lw_conf_error() - one more mistake, at the value that fills @member, NULL: at no place */
+void lw_conf_error(struct lw_conf *c, const void *member, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* lw_conf_errors() - how many mistakes were found */
+uint32_t lw_conf_errors(const struct lw_conf *c);
+
+/* lw_conf_report() - write all mistakes, a line each */
+void lw_conf_report(const struct lw_conf *c, FILE *out);
+
+/**
+ * lw_conf_path() - a path relative to the file that names it
+ *
+ * Return: text to free(), NULL when memory is short.
+ */
+char *lw_conf_path(const struct lw_conf *c, const char *path);
+
+/* lw_conf_print() - the effective configuration, each value with where it came from */
+void lw_conf_print(const struct lw_conf *c, FILE *out);
+
+/* lw_conf_help() - --help: usage and all keys; lw_conf_module_help() - one module's options */
+void lw_conf_help(const struct lw_conf_program *program, FILE *out);
+void lw_conf_module_help(const struct lw_module *m, FILE *out);
+
+#endif

@@ -1,0 +1,103 @@
+# shellcheck shell=bash
+# Sourced after box.sh: a server and clients of ours in namespaces of the box.
+# shellcheck disable=SC2154 # LW_BUILD and LW_TMP are box.sh's
+
+SERVER_IP=198.51.100.1
+SERVER_IP6=2001:db8:100::1
+INSIDE_IP=10.125.0.1
+
+# laneway_keys: a CA, a server's certificate and a file of users, in $LW_TMP
+laneway_keys() {
+	(
+		cd "$LW_TMP" || exit 1
+		openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 \
+			-subj "/CN=$1 test CA" -keyout ca.key -out ca.crt
+		openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+			-subj "/CN=vpn.test" -keyout server.key -out server.csr
+		printf 'subjectAltName=DNS:vpn.test\n' >ext
+		openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial \
+			-days 30 -extfile ext -out server.crt
+		printf 'alice:%s\n' "$(openssl passwd -6 secret)" >users
+		printf 'secret\n' >password
+		chmod 600 server.key users password ca.key
+	) >"$LW_TMP/openssl.log" 2>&1 || bail "cannot make keys: $(cat "$LW_TMP/openssl.log")"
+}
+
+# server_config [LINES...]: write server.yaml; LINES are added at its end
+server_config() {
+	{
+		cat <<-YAML
+		identity: { certificate: server.crt, key: server.key }
+		inside: { module: tun, name: lw0 }
+		outside:
+		  - module: udp
+		    listen: ["0.0.0.0:27690", "[::]:27690"]
+		  - module: tcp
+		    listen: ["0.0.0.0:27690", "[::]:27690"]
+		auth:
+		  - module: htpasswd
+		    file: users
+		control: { socket: $LW_TMP/lanewayd.sock }
+		YAML
+		[ $# = 0 ] || printf '%s\n' "$@"
+	} >"$LW_TMP/server.yaml"
+}
+
+# client_config NAME TRANSPORT [LINES...]: write NAME.yaml for a client with device NAME
+client_config() {
+	local name=$1 transport=$2
+	shift 2
+	{
+		cat <<-YAML
+		servers: ["$transport://${CLIENT_SERVER:-$SERVER_IP}:27690"]
+		identity: { ca: ${CLIENT_CA:-ca.crt}, server_name: vpn.test }
+		login: { user: alice, password_file: ${CLIENT_PASSWORD:-password} }
+		inside: { module: tun, name: $name }
+		control: { socket: $LW_TMP/$name.sock }
+		YAML
+		if [ $# = 0 ]; then echo 'routes: default'; else printf '%s\n' "$@"; fi
+	} >"$LW_TMP/$name.yaml"
+}
+
+# start_server [NAME]: in namespace server, until it is ready
+start_server() {
+	start "${1:-lanewayd}" server "$LW_BUILD/lanewayd" --config "$LW_TMP/server.yaml"
+	wait_for 10 says "${1:-lanewayd}" ready || bail "the server does not get ready"
+}
+
+# start_client NAME NS: until it is connected
+start_client() {
+	start "$1" "$2" "$LW_BUILD/laneway" --config "$LW_TMP/$1.yaml"
+	wait_for 10 says "$1" 'connected to' || {
+		not_ok "connect-$1" "the client does not connect"
+		return 1
+	}
+}
+
+# server_and_client_ns: namespaces server and client, joined
+server_and_client_ns() {
+	new_ns server client
+	link_ns server veth-s "$SERVER_IP/24 $SERVER_IP6/64" \
+		client veth-c "198.51.100.2/24 2001:db8:100::2/64"
+}
+
+# snapshot NS: what must be the same before and after: routes, addresses and devices. Link-local
+# IPv6 is left out: the kernel still finds it out while a test begins.
+snapshot() {
+	{
+		ip -n "$1" -o route show table all
+		ip -n "$1" -o addr | sed 's/ valid_lft.*//'
+	} | grep -vE 'fe80::|ff00::' | sort
+}
+
+# check_same NAME NS BEFORE: the namespace is as it was
+check_same() {
+	local now
+	now=$(snapshot "$2")
+	if [ "$now" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "something was left behind"
+		diff <(printf '%s\n' "$3") <(printf '%s\n' "$now") | sed 's/^/    /'
+	fi
+}
