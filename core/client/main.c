@@ -111,6 +111,26 @@ static void make_ca(struct material *m, const struct lw_client_options *o)
 	free(path);
 }
 
+/* The TLS library compares full names only: at least two labels of letters, digits and dashes. */
+static bool is_full_name(const char *name)
+{
+	const char *dot = strchr(name, '.');
+
+	return dot != NULL && dot != name && dot[1] != '\0' &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.") ==
+	               strlen(name);
+}
+
+static void check_name(struct material *m, const struct lw_client_options *o)
+{
+	const char *name = o->identity.server_name;
+
+	if (name != NULL && *name != '\0' && !is_full_name(name))
+		lw_conf_error(m->conf, &o->identity.server_name,
+		              "server_name: '%s' is not a full domain name, as vpn.example.net",
+		              name);
+}
+
 static void make_password(struct material *m, const struct lw_client_options *o)
 {
 	uint8_t *text = NULL;
@@ -213,6 +233,7 @@ static void check(struct lw_conf *c, void *options)
 
 	m->conf = c;
 	make_servers(m, o);
+	check_name(m, o);
 	make_ca(m, o);
 	make_password(m, o);
 	make_routes(m, o);

@@ -84,7 +84,7 @@ static int prepare_client(struct lw_tls *t, const char *server_name)
 		return -ENOMEM;
 	if (server_name == NULL)
 		return 0;
-	return wolfSSL_check_domain_name(t->ssl, server_name) == WOLFSSL_SUCCESS ? 0 : -ENOMEM;
+	return wolfSSL_check_domain_name(t->ssl, server_name) == WOLFSSL_SUCCESS ? 0 : -EINVAL;
 }
 
 int lw_tls_alloc(struct lw_tls_ctx *ctx, enum lw_tls_transport transport, unsigned mtu,

@@ -141,7 +141,7 @@ bool lw_tls_ctx_uses_rsa(const struct lw_tls_ctx *ctx);
  * @ret_tls:     set on success; free with lw_tls_destroy()
  *
  * Context: any thread. A session belongs to one thread at a time.
- * Return:  0, -EINVAL (MTU, or a DGRAM server), -ENOMEM.
+ * Return:  0, -EINVAL (MTU, a DGRAM server, or a server name that is not fully qualified), -ENOMEM.
  */
 int lw_tls_create(struct lw_tls_ctx *ctx, enum lw_tls_transport transport, unsigned outside_mtu,
                   struct lw_tls **ret_tls);
