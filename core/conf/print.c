@@ -53,8 +53,8 @@ static void print_option(const struct lw_conf *c, const struct lw_option *o, con
 {
 	uint32_t n = lw_value_count(o, base);
 
-	if (n == 0)
-		return;
+	if (n == 0 || (o->def == NULL && conf_find_place(c, base + o->offset) == NULL))
+		return; /* not given: the program decides */
 	indent(out, depth);
 	(void)fprintf(out, "%s: ", o->name);
 	if (o->flags & LW_OPTF_LIST)
