@@ -117,13 +117,14 @@ static int add_target(struct client *c, const struct addrinfo *ai, uint32_t serv
 	return 0;
 }
 
-/* All addresses of all servers; names that have none now are told and passed over. */
+/* All addresses of all servers, those of before when there are none now. */
 static int resolve(struct client *c, struct lw_err *err)
 {
 	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
 		                        .ai_socktype = SOCK_DGRAM,
 		                        .ai_flags = AI_ADDRCONFIG };
 	const char *why = "no server is configured";
+	const uint32_t n_before = c->n_targets;
 
 	c->n_targets = 0;
 	for (uint32_t i = 0; i < c->plan->n_servers; i++) {
@@ -145,6 +146,9 @@ static int resolve(struct client *c, struct lw_err *err)
 			(void)add_target(c, ai, i);
 		freeaddrinfo(list);
 	}
+	/* the resolver may itself be behind the tunnel that was lost */
+	if (c->n_targets == 0)
+		c->n_targets = n_before;
 	if (c->n_targets == 0)
 		return lw_err_set(err, -EHOSTUNREACH, "no server has an address: %s", why);
 	return 0;
@@ -293,6 +297,11 @@ static void live_line(struct client *c)
 	c->line_tx = tx;
 }
 
+static void write_counter(void *arg, const char *name, uint64_t value)
+{
+	lw_json_uint(arg, name, value);
+}
+
 static void status_counters(const struct client *c, struct lw_json *out)
 {
 	const struct lw_path *p = &c->engine.core.path;
@@ -305,6 +314,7 @@ static void status_counters(const struct client *c, struct lw_json *out)
 	lw_json_uint(out, "inside_tx", load(&p->counters.inside_tx));
 	lw_json_uint(out, "inside_tx_bytes", load(&p->counters.inside_tx_bytes));
 	lw_json_uint(out, "inside_tx_dropped", load(&p->counters.inside_tx_dropped));
+	lw_engine_counters(&c->engine, write_counter, out);
 	lw_json_end(out);
 }
 

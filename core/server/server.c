@@ -38,6 +38,11 @@ static uint64_t load(const uint64_t *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
+static void write_counter(void *arg, const char *name, uint64_t value)
+{
+	lw_json_uint(arg, name, value);
+}
+
 static void status_counters(struct server *s, struct lw_json *out)
 {
 	const struct lw_path *p = &s->engine.core.path;
@@ -53,20 +58,7 @@ static void status_counters(struct server *s, struct lw_json *out)
 	lw_json_uint(out, "inside_no_session", load(&p->counters.inside_no_session));
 	lw_json_uint(out, "inside_packets_invalid", load(&p->counters.inside_invalid));
 	lw_json_uint(out, "outside_rx", load(&p->counters.outside_rx));
-	lw_json_end(out);
-}
-
-static void status_modules(const struct lw_engine *e, struct lw_json *out)
-{
-	lw_json_object(out, "modules");
-	for (uint32_t i = 0; i < e->n_instances; i++) {
-		const struct lw_instance *in = e->instances[i];
-
-		lw_json_object(out, in->module->name);
-		for (uint32_t c = 0; c < in->n_counters; c++)
-			lw_json_uint(out, in->module->counters[c], lw_instance_counter(in, c));
-		lw_json_end(out);
-	}
+	lw_engine_counters(&s->engine, write_counter, out);
 	lw_json_end(out);
 }
 
@@ -85,7 +77,6 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
 	lw_json_uint(out, "addresses_free", s->sessions.pool.n_free);
 	status_counters(s, out);
-	status_modules(&s->engine, out);
 	return 0;
 }
 

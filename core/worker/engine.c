@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -325,4 +326,39 @@ void lw_engine_stop(struct lw_engine *e, struct lw_mail *m)
 		return;
 	lw_mailbox_post(&e->core.mail, m);
 	lw_core_join(&e->core);
+}
+
+static uint64_t sum_counter(const struct lw_engine *e, const struct lw_module *m, uint32_t c)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < e->n_instances; i++) {
+		if (e->instances[i]->module == m)
+			sum += lw_instance_counter(e->instances[i], c);
+	}
+	return sum;
+}
+
+static bool is_first_use(const struct lw_engine *e, uint32_t i)
+{
+	for (uint32_t j = 0; j < i; j++) {
+		if (e->instances[j]->module == e->instances[i]->module)
+			return false;
+	}
+	return true;
+}
+
+void lw_engine_counters(const struct lw_engine *e,
+                        void (*fn)(void *arg, const char *name, uint64_t value), void *arg)
+{
+	for (uint32_t i = 0; i < e->n_instances; i++) {
+		const struct lw_module *m = e->instances[i]->module;
+
+		for (uint32_t c = 0; is_first_use(e, i) && c < e->instances[i]->n_counters; c++) {
+			char name[128];
+
+			(void)snprintf(name, sizeof(name), "%s.%s", m->name, m->counters[c]);
+			fn(arg, name, sum_counter(e, m, c));
+		}
+	}
 }

@@ -95,6 +95,11 @@ void lw_engine_unwatch(struct lw_engine *e, int fd);
  * UINT64_MAX */
 void lw_engine_run(struct lw_engine *e, uint64_t max_us);
 
+/* lw_engine_counters() - fn(arg, "MODULE.NAME", value) for each counter of each module, summed over
+ * its instances and workers; control thread */
+void lw_engine_counters(const struct lw_engine *e,
+                        void (*fn)(void *arg, const char *name, uint64_t value), void *arg);
+
 /* lw_engine_call() - any thread: run m->deliver(m) on the worker */
 void lw_engine_call(struct lw_engine *e, struct lw_mail *m);
 
