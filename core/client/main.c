@@ -81,8 +81,8 @@ static void make_servers(struct material *m, const struct lw_client_options *o)
 			return;
 		}
 		if (parse_server(item(&o->servers, i), m->hosts[n], &m->plan.servers[n]) < 0)
-			lw_conf_error(
-				m->conf, &o->servers,
+			lw_conf_error_item(
+				m->conf, &o->servers, i,
 				"servers: '%s' is not udp://HOST:PORT or tcp://HOST:PORT, with "
 				"an IPv6 address in brackets",
 				item(&o->servers, i));
@@ -167,11 +167,15 @@ static void make_prefixes(struct material *m, const struct lw_client_options *o)
 		struct lw_err err = { 0 };
 
 		if (lw_value_parse(&row, item(&o->routes, i), &m->prefixes[i], &err) < 0)
-			lw_conf_error(m->conf, &o->routes, "routes: %s", err.text);
+			lw_conf_error_item(m->conf, &o->routes, i, "routes: %s", err.text);
 		else if (m->prefixes[i].family != 4)
-			lw_conf_error(m->conf, &o->routes, "routes: the inside is IPv4 only");
+			lw_conf_error_item(m->conf, &o->routes, i,
+			                   "routes: the inside is IPv4 only; write an IPv4 prefix");
 		m->plan.n_prefixes++;
 	}
+	if (o->routes.n > PREFIXES_MAX)
+		lw_conf_error_item(m->conf, &o->routes, PREFIXES_MAX,
+		                   "routes: more than %d prefixes; remove some", PREFIXES_MAX);
 	m->plan.prefixes = m->prefixes;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "client/client.h"
 
 #define AT(member) LW_OPTION_AT(struct lw_client_options, member)
 /* a member of a section, counted from the section's own start */
@@ -155,7 +156,8 @@ static const struct lw_option table[] = {
 	  .doc = "where the tunnel's own packets come from and go to",
 	  .choices = kind_inside,
 	  .type = LW_OPT_MODULE,
-	  AT(inside) },
+	  AT(inside),
+	  .max = LW_CLIENT_INSIDES },
 	{ .name = "routes",
 	  .def = "default",
 	  .doc = "what goes into the tunnel: default (all IPv4), lan (all but private networks), "

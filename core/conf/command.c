@@ -119,6 +119,7 @@ static int read_keys(struct lw_conf *c, const struct lw_conf_program *p, int arg
 {
 	for (int i = 1; i < argc; i++) {
 		char name[128];
+		char near[LW_CONF_NEAR_MAX];
 		const char *arg = argv[i];
 		const char *value;
 
@@ -130,8 +131,13 @@ static int read_keys(struct lw_conf *c, const struct lw_conf_program *p, int arg
 		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg + 2, "="), arg + 2);
 		if (value == NULL)
 			return usage_error(p, "a value is missing after", arg);
-		if (!lw_conf_set(c, name, value))
+		if (lw_conf_set(c, name, value, near))
+			continue;
+		if (*near == '\0')
 			return usage_error(p, "unknown option", arg);
+		(void)fprintf(stderr, "%s: unknown option '%s'; did you mean --%s?\n", p->name, arg,
+		              near);
+		return LW_EXIT_USAGE;
 	}
 	return -1;
 }
@@ -140,7 +146,7 @@ static int finish(struct lw_conf *c, const struct command *cmd)
 {
 	if (lw_conf_errors(c) > 0) {
 		lw_conf_report(c, stderr);
-		return LW_EXIT_CONFIG;
+		return lw_conf_usage(c) ? LW_EXIT_USAGE : LW_EXIT_CONFIG;
 	}
 	if (cmd->task == PRINT)
 		lw_conf_print(c, stdout);

@@ -18,13 +18,16 @@
 /*
  * What a row of type LW_OPT_MODULE fills: a struct lw_list of these, in the order of the file.
  * Such a row has choices { kind word, NULL }, and as default YAML text: what would stand behind
- * the key. With LW_OPTF_LIST it is a list of uses; without, `module: [a, b]` gives preferences.
+ * the key. With LW_OPTF_LIST it is a list of uses; without, a list means preference in order, and
+ * so does `module: [a, b]`. The column max is how many uses there may be, 0: any number.
  */
 struct lw_conf_use {
 	const struct lw_module *module;
 	void *opts;
+	char *path; /* it was loaded from; NULL: the modules directory */
 	uint32_t line;
 	uint32_t column;
+	bool wrong; /* some of its options were mistakes */
 };
 
 struct lw_conf;
@@ -55,8 +58,16 @@ void lw_conf_destroy(struct lw_conf *c);
 /* lw_conf_load() - a file, then the environment; mistakes are collected */
 void lw_conf_load(struct lw_conf *c, const char *file);
 
-/* lw_conf_set() - one scalar by its name on the command line: "network-mtu"; false: no such key */
-bool lw_conf_set(struct lw_conf *c, const char *name, const char *value);
+/**
+ * lw_conf_set() - one scalar by its name on the command line: "network-mtu"
+ *
+ * @near: LW_CONF_NEAR_MAX bytes for a key that may have been meant, "" for none
+ *
+ * Return: false when there is no such key.
+ */
+#define LW_CONF_NEAR_MAX 128
+bool lw_conf_set(struct lw_conf *c, const char *name, const char *value,
+                 char near[LW_CONF_NEAR_MAX]);
 
 /* lw_conf_finish() - what must be there, and the modules' own checks */
 void lw_conf_finish(struct lw_conf *c);
@@ -65,8 +76,15 @@ void lw_conf_finish(struct lw_conf *c);
 void lw_conf_error(struct lw_conf *c, const void *member, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* lw_conf_error_item() - the same for one item of a list */
+void lw_conf_error_item(struct lw_conf *c, const void *member, uint32_t item, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
 /* lw_conf_errors() - how many mistakes were found */
 uint32_t lw_conf_errors(const struct lw_conf *c);
+
+/* lw_conf_usage() - whether some of them are on the command line */
+bool lw_conf_usage(const struct lw_conf *c);
 
 /* lw_conf_report() - write all mistakes, a line each */
 void lw_conf_report(const struct lw_conf *c, FILE *out);

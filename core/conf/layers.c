@@ -49,18 +49,32 @@ static void search(struct found *f, const struct lw_option *table, char *base, c
 			search(f, o->section, base + o->offset, name, wanted, separator, upper);
 			continue;
 		}
-		if (o->type == LW_OPT_MODULE || (o->flags & (LW_OPTF_LIST | LW_OPTF_SECRET)))
+		if (o->type == LW_OPT_MODULE)
 			continue;
 		if (strcmp(name, wanted) == 0) {
 			f->o = o;
 			f->base = base;
 			return;
 		}
-		if (f->n < 64) {
+		if (f->n < 64 && !(o->flags & (LW_OPTF_LIST | LW_OPTF_SECRET))) {
 			memcpy(f->candidates[f->n], name, sizeof(name));
 			lw_near_offer(&f->near, f->candidates[f->n++]);
 		}
 	}
+}
+
+static void set(struct lw_conf *c, const struct found *f, const char *prefix, const char *key,
+                const char *value, const char *source)
+{
+	char name[NAME_MAX_BYTES + 16];
+	const struct spot at = { .source = source, .name = name };
+
+	(void)snprintf(name, sizeof(name), "%s%s", prefix, key);
+	if (f->o->flags & (LW_OPTF_LIST | LW_OPTF_SECRET))
+		conf_error_at(c, &at, "a %s is not taken from the %s; write it into the file",
+		              f->o->flags & LW_OPTF_SECRET ? "secret" : "list", source);
+	else
+		conf_value(c, f->o, f->base, key, value, &at);
 }
 
 void conf_environment(struct lw_conf *c)
@@ -81,7 +95,7 @@ void conf_environment(struct lw_conf *c)
 		lw_near_init(&f.near, wanted);
 		search(&f, c->program->table, c->options, "", wanted, '_', true);
 		if (f.o != NULL)
-			conf_value(c, f.o, f.base, wanted, equals + 1, 0, 0, "environment");
+			set(c, &f, PREFIX, wanted, equals + 1, "environment");
 		else
 			lw_log_write(LW_LOG_WARN, "conf", "unknown variable " PREFIX "%s%s%s",
 			             wanted, f.near.best != NULL ? "; did you mean " PREFIX : "",
@@ -89,14 +103,16 @@ void conf_environment(struct lw_conf *c)
 	}
 }
 
-bool lw_conf_set(struct lw_conf *c, const char *name, const char *value)
+bool lw_conf_set(struct lw_conf *c, const char *name, const char *value,
+                 char near[LW_CONF_NEAR_MAX])
 {
 	struct found f = { 0 };
 
 	lw_near_init(&f.near, name);
 	search(&f, c->program->table, c->options, "", name, '-', false);
+	(void)snprintf(near, LW_CONF_NEAR_MAX, "%s", f.near.best != NULL ? f.near.best : "");
 	if (f.o == NULL)
 		return false;
-	conf_value(c, f.o, f.base, name, value, 0, 0, "command line");
+	set(c, &f, "--", name, value, "command line");
 	return true;
 }

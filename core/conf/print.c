@@ -19,10 +19,27 @@ static void print_source(const struct lw_conf *c, const void *member, FILE *out)
 
 	if (p == NULL)
 		(void)fputs("  # default\n", out);
-	else if (p->source != NULL)
-		(void)fprintf(out, "  # %s\n", p->source);
+	else if (p->at.source != NULL)
+		(void)fprintf(out, "  # %s\n", p->at.source);
 	else
-		(void)fprintf(out, "  # %s:%u\n", c->file, p->line);
+		(void)fprintf(out, "  # %s:%u:%u\n", c->file, p->at.line, p->at.column);
+}
+
+/* a double-quoted scalar of YAML, in which any byte can be told */
+static void print_quoted(const char *text, FILE *out)
+{
+	(void)fputc('"', out);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			(void)fprintf(out, "\\%c", *text);
+		else if (*text == '\n')
+			(void)fputs("\\n", out);
+		else if ((unsigned char)*text < 32 || *text == 127)
+			(void)fprintf(out, "\\x%02x", (unsigned)*text);
+		else
+			(void)fputc(*text, out);
+	}
+	(void)fputc('"', out);
 }
 
 static void print_text(const struct lw_option *o, const char *base, uint32_t i, FILE *out)
@@ -33,16 +50,7 @@ static void print_text(const struct lw_option *o, const char *base, uint32_t i, 
 	if (o->flags & LW_OPTF_SECRET) {
 		(void)fputs("'***'", out);
 	} else if (string != NULL) {
-		(void)fputc('"', out);
-		for (; *string != '\0'; string++) {
-			if (*string == '"' || *string == '\\')
-				(void)fputc('\\', out);
-			if (*string == '\n')
-				(void)fputs("\\n", out);
-			else
-				(void)fputc(*string, out);
-		}
-		(void)fputc('"', out);
+		print_quoted(string, out);
 	} else if (lw_value_format(o, base, i, text, sizeof(text)) == 0) {
 		(void)fprintf(out, strpbrk(text, ":[") != NULL ? "\"%s\"" : "%s", text);
 	}
@@ -53,8 +61,9 @@ static void print_option(const struct lw_conf *c, const struct lw_option *o, con
 {
 	uint32_t n = lw_value_count(o, base);
 
-	if (n == 0 || (o->def == NULL && conf_find_place(c, base + o->offset) == NULL))
-		return; /* not given: the program decides */
+	/* a number that was not given and has no default is no value, though its member is zero */
+	if (conf_find_place(c, base + o->offset) == NULL && (o->def == NULL || n == 0))
+		return;
 	indent(out, depth);
 	(void)fprintf(out, "%s: ", o->name);
 	if (o->flags & LW_OPTF_LIST)
@@ -77,6 +86,12 @@ static void print_use(const struct lw_conf *c, const struct lw_conf_use *u, unsi
 	indent(out, depth);
 	(void)fprintf(out, "%smodule: %s\n", item ? "- " : "",
 	              dash != NULL ? dash + 1 : u->module->name);
+	if (u->path != NULL) {
+		indent(out, depth + (item ? 1 : 0));
+		(void)fputs("path: ", out);
+		print_quoted(u->path, out);
+		(void)fputc('\n', out);
+	}
 	for (const struct lw_option *o = u->module->options; o != NULL && o->name != NULL; o++)
 		print_option(c, o, u->opts, depth + (item ? 1 : 0), out);
 }
@@ -97,7 +112,8 @@ static void print_table(const struct lw_conf *c, const struct lw_option *table, 
 			if (list->n > 0)
 				(void)fprintf(out, "%s:\n", o->name);
 			for (uint32_t i = 0; i < list->n; i++)
-				print_use(c, &uses[i], 1, (o->flags & LW_OPTF_LIST) != 0, out);
+				print_use(c, &uses[i], 1, list->n > 1 || (o->flags & LW_OPTF_LIST),
+				          out);
 		} else {
 			print_option(c, o, base, depth, out);
 		}

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
+#include "server/server.h"
 
 #define AT(member) LW_OPTION_AT(struct lw_server_options, member)
 /* a member of a section, counted from the section's own start */
@@ -128,7 +129,8 @@ static const struct lw_option table[] = {
 	  .doc = "where the tunnel's own packets come from and go to",
 	  .choices = kind_inside,
 	  .type = LW_OPT_MODULE,
-	  AT(inside) },
+	  AT(inside),
+	  .max = LW_SERVER_USES },
 	{ .name = "outside",
 	  .def = "[{ module: udp, listen: ['0.0.0.0:27690'] },"
 	         " { module: tcp, listen: ['0.0.0.0:27690'] }]",
@@ -136,19 +138,22 @@ static const struct lw_option table[] = {
 	  .choices = kind_outside,
 	  .type = LW_OPT_MODULE,
 	  .flags = LW_OPTF_LIST,
-	  AT(outside) },
+	  AT(outside),
+	  .max = LW_SERVER_USES },
 	{ .name = "chain",
 	  .doc = "filters from the inside to the outside; the way back runs in reverse order",
 	  .choices = kind_filter,
 	  .type = LW_OPT_MODULE,
 	  .flags = LW_OPTF_LIST,
-	  AT(chain) },
+	  AT(chain),
+	  .max = LW_SERVER_USES },
 	{ .name = "auth",
 	  .doc = "who may log in: modules asked in order; nobody said yes means no",
 	  .choices = kind_auth,
 	  .type = LW_OPT_MODULE,
 	  .flags = LW_OPTF_LIST | LW_OPTF_REQUIRED,
-	  AT(auth) },
+	  AT(auth),
+	  .max = LW_SERVER_USES },
 	{ .name = "limits",
 	  .doc = "what the server grants at most",
 	  .section = limits,
