@@ -195,6 +195,7 @@ static void conf__secret_readable_by_others__refused(void **state)
 static void conf__environment_and_command_line__win_in_this_order(void **state)
 {
 	struct fixture *x = *state;
+	char near[LW_CONF_NEAR_MAX];
 
 	assert_int_equal(setenv("LANEWAY_NETWORK_MTU", "1300", 1), 0);
 	assert_int_equal(setenv("LANEWAY_LIMITS_SESSIONS", "7", 1), 0);
@@ -203,9 +204,10 @@ static void conf__environment_and_command_line__win_in_this_order(void **state)
 	(void)unsetenv("LANEWAY_LIMITS_SESSIONS");
 	assert_int_equal(x->o.network.mtu, 1300);
 	assert_int_equal(x->o.limits.sessions, 7);
-	assert_true(lw_conf_set(x->c, "network-mtu", "1250"));
+	assert_true(lw_conf_set(x->c, "network-mtu", "1250", near));
 	assert_int_equal(x->o.network.mtu, 1250);
-	assert_false(lw_conf_set(x->c, "network-mut", "1250"));
+	assert_false(lw_conf_set(x->c, "network-mut", "1250", near));
+	assert_string_equal(near, "network-mtu");
 	assert_int_equal(lw_conf_errors(x->c), 0);
 }
 
@@ -222,7 +224,7 @@ static void conf_print__read_again__the_same(void **state)
 	lw_conf_print(x->c, f);
 	fclose(f);
 	assert_non_null(strstr(first, "mtu: 1300  # "));
-	assert_non_null(strstr(first, "lanewayd.yaml:2"));
+	assert_non_null(strstr(first, "lanewayd.yaml:2:"));
 	assert_non_null(strstr(first, "dns: 10.125.0.1  # default"));
 	lw_conf_destroy(x->c);
 	memset(&x->o, 0, sizeof(x->o));
