@@ -94,6 +94,12 @@ static int read_words(const struct lw_conf_program *p, int argc, char **argv,
 			cmd->task = CHECK;
 		} else if (strcmp(argv[i], "--print-config") == 0) {
 			cmd->task = PRINT;
+		} else if (strcmp(argv[i], "--print-schema") == 0) {
+			lw_conf_schema(p, loader, stdout);
+			return 0;
+		} else if (strcmp(argv[i], "--print-reference") == 0) {
+			lw_conf_reference(p, loader, stdout);
+			return 0;
 		} else if (strcmp(argv[i], "--version") == 0) {
 			(void)printf("%s %s\n", p->name, PACKAGE_VERSION);
 			return 0;

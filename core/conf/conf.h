@@ -103,4 +103,11 @@ void lw_conf_print(const struct lw_conf *c, FILE *out);
 void lw_conf_help(const struct lw_conf_program *program, FILE *out);
 void lw_conf_module_help(const struct lw_module *m, FILE *out);
 
+/* lw_conf_schema() - a JSON Schema of the file, with every module that the loader finds and takes
+ */
+void lw_conf_schema(const struct lw_conf_program *s, struct lw_loader *l, FILE *out);
+
+/* lw_conf_reference() - all keys in the sections KEYS and MODULES of a manual page, in roff */
+void lw_conf_reference(const struct lw_conf_program *s, struct lw_loader *l, FILE *out);
+
 #endif

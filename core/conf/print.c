@@ -169,6 +169,8 @@ void lw_conf_help(const struct lw_conf_program *program, FILE *out)
 		"  --check-config       tell all mistakes and end; changes nothing\n"
 		"  --print-config       the effective configuration, with where it came from\n"
 		"  --module-help NAME   the options of a module, such as inside-tun\n"
+		"  --print-schema       a JSON Schema of the file, for editors\n"
+		"  --print-reference    all keys as the body of a manual page\n"
 		"  --version, --help\n\n"
 		"keys of the file; a single value may also be set as --network-mtu VALUE or by\n"
 		"the environment as LANEWAY_NETWORK_MTU:\n",
