@@ -125,16 +125,10 @@ char *lw_conf_path(const struct lw_conf *c, const char *path)
 	const char *slash = c->file != NULL ? strrchr(c->file, '/') : NULL;
 	char *joined = NULL;
 
-	int r;
-
-	if (path[0] == '/')
+	if (path[0] == '/' || slash == NULL)
 		return strdup(path);
-	/* never a bare word: dlopen() would look for that elsewhere */
-	if (slash == NULL)
-		r = asprintf(&joined, "./%s", path);
-	else
-		r = asprintf(&joined, "%.*s/%s", (int)(slash - c->file), c->file, path);
-	return r < 0 ? NULL : joined;
+	return asprintf(&joined, "%.*s/%s", (int)(slash - c->file), c->file, path) < 0 ? NULL
+	                                                                               : joined;
 }
 
 /* A file with a secret: there, a regular file, and its owner's only. */

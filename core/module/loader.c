@@ -342,8 +342,10 @@ int lw_loader_get(struct lw_loader *l, const char *name, const char *path,
 			*ret = m;
 		return r;
 	}
+	/* never a bare word: dlopen() would look for that in the system's folders */
 	if (path != NULL)
-		(void)snprintf(file, sizeof(file), "%s", path);
+		(void)snprintf(file, sizeof(file), "%s%s", strchr(path, '/') == NULL ? "./" : "",
+		               path);
 	else
 		(void)snprintf(file, sizeof(file), "%s/%s.so", l->dir, name);
 	if (access(file, F_OK) < 0)

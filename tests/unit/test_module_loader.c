@@ -4,6 +4,7 @@
 #include "unit/test.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "abi/abi.h"
@@ -141,6 +142,24 @@ static void loader__same_object_twice__gives_one_descriptor(void **state)
 	lw_loader_destroy(l);
 }
 
+/* dlopen() takes a word without a slash for a library of the system. */
+static void loader__file_in_this_folder__is_found(void **state)
+{
+	const struct lw_module *m = NULL;
+	struct lw_loader *l = NULL;
+	char *before = get_current_dir_name();
+
+	(void)state;
+	assert_non_null(before);
+	assert_int_equal(chdir(DIR_OF_OBJECTS), 0);
+	assert_int_equal(lw_loader_create("/nowhere", NULL, &l), 0);
+	assert_int_equal(lw_loader_get(l, "filter-good", "filter-good.so", &m, NULL), 0);
+	assert_string_equal(m->name, "filter-good");
+	lw_loader_destroy(l);
+	assert_int_equal(chdir(before), 0);
+	free(before);
+}
+
 static void loader__object_that_is_no_such_module__is_refused(void **state)
 {
 	const struct lw_module *m = NULL;
@@ -178,6 +197,7 @@ int main(void)
 #else
 		cmocka_unit_test(loader__shared_objects__are_taken_or_refused_in_a_sentence),
 		cmocka_unit_test(loader__same_object_twice__gives_one_descriptor),
+		cmocka_unit_test(loader__file_in_this_folder__is_found),
 		cmocka_unit_test(loader__object_that_is_no_such_module__is_refused),
 #endif
 	};
