@@ -95,7 +95,8 @@ serve_client_file() {
 serve_start() {
 	local log=$1
 	shift
-	setpriv --pdeathsig TERM -- "$@" </dev/null >"$log" 2>&1 &
+	: >"$log" # now: serve_wait must not find what an earlier one said
+	setpriv --pdeathsig TERM -- "$@" </dev/null >>"$log" 2>&1 &
 	run_pids+=($!)
 }
 

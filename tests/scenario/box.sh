@@ -151,10 +151,11 @@ box_addresses() {
 start() {
 	local name=$1 ns=$2
 	shift 2
+	: >"$LW_TMP/$name.log" # now: what waits for its words must not find those of an earlier one
 	if [ "$ns" = - ]; then
-		"$@" </dev/null >"$LW_TMP/$name.log" 2>&1 &
+		"$@" </dev/null >>"$LW_TMP/$name.log" 2>&1 &
 	else
-		ip netns exec "$ns" "$@" </dev/null >"$LW_TMP/$name.log" 2>&1 &
+		ip netns exec "$ns" "$@" </dev/null >>"$LW_TMP/$name.log" 2>&1 &
 	fi
 	box_pid[$name]=$!
 }
