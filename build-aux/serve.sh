@@ -185,17 +185,25 @@ run_serve() {
 	serve_live
 }
 
-# A line a second on a terminal: sessions and what the tunnel carries; silence elsewhere
+# serve_number NAME: a number of the server's status, the first of that name
+serve_number() {
+	grep -o "\"$1\":[0-9]*" status.json | head -n 1 | tr -dc 0-9
+}
+
+# A line a second on a terminal: sessions, and what the tunnel carries; silence elsewhere
 serve_live() {
+	local rtt up down was_up=0 was_down=0 now was=
 	while kill -0 "${run_pids[0]}" 2>/dev/null; do
-		if [ -t 1 ]; then
-			rtt=$(ip netns exec "laneway-$$" ping -c 1 -W 1 10.125.0.1 | sed -n 's/.*time=//p')
-			printf '\r\033[Ksessions online %s, round trip %s' \
-				"$("$top/build/lanewayctl" --socket "/run/laneway/run-$$.sock" --json status |
-					sed -n 's/.*"sessions_online":\([0-9]*\),"addr.*/\1/p')" "${rtt:-none}"
-		fi
 		sleep 1 &
 		wait $!
+		[ -t 1 ] || continue
+		rtt=$(ip netns exec "laneway-$$" ping -c 1 -W 1 10.125.0.1 | sed -n 's/.*time=//p')
+		"$top/build/lanewayctl" --socket "/run/laneway/run-$$.sock" --json status >status.json || continue
+		now=${EPOCHREALTIME/[.,]/} up=$(serve_number inside_tx_bytes) down=$(serve_number inside_rx_bytes)
+		[ -z "$was" ] || printf '\r\033[Ksessions %s, up %s Mbit/s, down %s Mbit/s, round trip %s' \
+			"$(serve_number sessions_online)" $(((up - was_up) * 8 / (now - was))) \
+			$(((down - was_down) * 8 / (now - was))) "${rtt:-none}"
+		was=$now was_up=$up was_down=$down
 	done
 	serve_fail "the server has ended: see build/run/server.log"
 }

@@ -53,7 +53,9 @@ static void status_counters(struct server *s, struct lw_json *out)
 	for (int i = 0; i < LW_CTR_MAX; i++)
 		lw_json_uint(out, lw_counter_names[i], load(&p->sessions.n[i]));
 	lw_json_uint(out, "inside_rx", load(&p->counters.inside_rx));
+	lw_json_uint(out, "inside_rx_bytes", load(&p->counters.inside_rx_bytes));
 	lw_json_uint(out, "inside_tx", load(&p->counters.inside_tx));
+	lw_json_uint(out, "inside_tx_bytes", load(&p->counters.inside_tx_bytes));
 	lw_json_uint(out, "inside_tx_dropped", load(&p->counters.inside_tx_dropped));
 	lw_json_uint(out, "inside_no_session", load(&p->counters.inside_no_session));
 	lw_json_uint(out, "inside_packets_invalid", load(&p->counters.inside_invalid));
