@@ -242,6 +242,47 @@ static void sender_flush__twenty_ms_without_an_edge__drops_what_waits(void **sta
 	bed_fini(&b);
 }
 
+/* A module may be wrong about what it took; the sender must not be. */
+static void sender_flush__taken_out_of_range__believes_the_batch(void **state)
+{
+	static const struct step wrong[][STEPS] = {
+		{ { -EIO, 9 } },
+		{ { -EAGAIN, UINT32_MAX } },
+		{ { -ENOBUFS, 6 } },
+		{ { 1, 9 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		struct bed b;
+
+		bed_init(&b, wrong[i]);
+		put(&b, "abcde", 7);
+		assert_true(lw_sender_flush(&b.sender, BEGAN));
+		assert_int_equal(b.sender.sent, 5);
+		assert_int_equal(b.sender.dropped, 0);
+		assert_int_equal(b.wire->n, 0);
+		bed_fini(&b);
+	}
+}
+
+static void sender_flush__zero__all_are_gone(void **state)
+{
+	const struct step steps[STEPS] = { { -EAGAIN, 1 }, { 0, 1 } };
+	struct bed b;
+
+	(void)state;
+	bed_init(&b, steps);
+	b.script.n_steps = 2; /* the second says 0, but took one of two */
+	put(&b, "abc", 7);
+	assert_false(lw_sender_flush(&b.sender, BEGAN));
+	lw_sender_unblock(&b.sender, 7);
+	assert_true(lw_sender_flush(&b.sender, BEGAN));
+	assert_int_equal(b.sender.sent, 3);
+	assert_int_equal(b.wire->n, 0);
+	bed_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +292,8 @@ int main(void)
 		cmocka_unit_test(sender_unblock__nothing_blocked__is_forgotten),
 		cmocka_unit_test(sender_flush__no_buffers__tries_again_after_a_millisecond),
 		cmocka_unit_test(sender_flush__twenty_ms_without_an_edge__drops_what_waits),
+		cmocka_unit_test(sender_flush__taken_out_of_range__believes_the_batch),
+		cmocka_unit_test(sender_flush__zero__all_are_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
