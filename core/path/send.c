@@ -15,14 +15,26 @@ static void forget(struct lw_sender *s)
 	s->blocked = false;
 }
 
-static void block(struct lw_sender *s, uint64_t at, uint64_t retry_at)
+static void give_up(struct lw_sender *s)
 {
-	if (!s->blocked)
+	add(&s->dropped, s->wire->n - s->done);
+	forget(s);
+}
+
+/* The socket takes no more. The wait begins with the last packet that it took. */
+static void block(struct lw_sender *s, uint64_t at, int r, bool progress)
+{
+	if (!s->blocked || progress)
 		s->blocked_since_us = at;
 	s->blocked = true;
 	s->blocked_tag = s->wire->pkt[s->done].endpoint->tag;
-	s->retry_at_us = retry_at;
+	s->retry_at_us = r == -EAGAIN ? UINT64_MAX : at + LW_SEND_RETRY_US;
 	add(&s->blocks, 1);
+}
+
+static bool is_too_late(const struct lw_sender *s, uint64_t at)
+{
+	return at - s->blocked_since_us >= LW_SEND_WAIT_US;
 }
 
 void lw_sender_init(struct lw_sender *s, const struct lw_outside_udp_ops *ops, void *inst,
@@ -51,21 +63,25 @@ static int send_rest(struct lw_sender *s)
 
 bool lw_sender_flush(struct lw_sender *s, uint64_t at)
 {
-	if (s->blocked && at - s->blocked_since_us >= LW_SEND_WAIT_US) {
-		add(&s->dropped, s->wire->n - s->done);
-		forget(s);
+	const uint32_t before = s->done;
+
+	if (s->blocked && at < s->retry_at_us) {
+		if (!is_too_late(s, at))
+			return false;
+		give_up(s);
 		return true;
 	}
-	if (s->blocked && at < s->retry_at_us)
-		return false;
 	while (s->done < s->wire->n) {
 		int r = send_rest(s);
 
 		if (s->done == s->wire->n)
 			break;
 		if (r == -EAGAIN || r == -ENOBUFS) {
-			block(s, at, r == -EAGAIN ? UINT64_MAX : at + LW_SEND_RETRY_US);
-			return false;
+			block(s, at, r, s->done > before);
+			if (!is_too_late(s, at))
+				return false;
+			give_up(s);
+			return true;
 		}
 		/* too large for the path, refused, unreachable: this one is lost, as on a network
 		 */

@@ -11,7 +11,7 @@
 
 #include <laneway/module.h>
 
-/* what waits for a socket this long is dropped */
+/* what waits for a socket that takes nothing for so long is dropped */
 #define LW_SEND_WAIT_US 20000u
 /* pause after -ENOBUFS */
 #define LW_SEND_RETRY_US 1000u

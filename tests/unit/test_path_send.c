@@ -283,6 +283,52 @@ static void sender_flush__zero__all_are_gone(void **state)
 	bed_fini(&b);
 }
 
+/* A slow link takes a little at each edge: that is progress, not a dead socket. */
+static void sender_flush__progress__begins_the_wait_anew(void **state)
+{
+	const struct step steps[STEPS] = { { -EAGAIN, 1 }, { -EAGAIN, 1 }, { -EAGAIN, 0 } };
+	struct bed b;
+
+	(void)state;
+	bed_init(&b, steps);
+	put(&b, "abcd", 7);
+	assert_false(lw_sender_flush(&b.sender, BEGAN));
+	lw_sender_unblock(&b.sender, 7);
+	assert_false(lw_sender_flush(&b.sender, BEGAN + 15 * MS));
+	assert_int_equal(lw_sender_deadline(&b.sender), BEGAN + 15 * MS + LW_SEND_WAIT_US);
+	assert_false(lw_sender_flush(&b.sender, BEGAN + 30 * MS));
+	lw_sender_unblock(&b.sender, 7); /* an edge after which nothing is taken is none */
+	assert_false(lw_sender_flush(&b.sender, BEGAN + 30 * MS));
+	assert_int_equal(lw_sender_deadline(&b.sender), BEGAN + 15 * MS + LW_SEND_WAIT_US);
+	assert_int_equal(b.sender.dropped, 0);
+	assert_true(lw_sender_flush(&b.sender, BEGAN + 35 * MS));
+	assert_int_equal(b.sender.dropped, 2);
+	assert_string_equal(b.script.taken, "ab");
+	bed_fini(&b);
+}
+
+/* A worker that was held up finds edge and deadline in the same round. */
+static void sender_flush__edge_came_in_time__tries_before_it_drops(void **state)
+{
+	const struct step steps[STEPS] = { { -EAGAIN, 1 }, { -EAGAIN, 0 } };
+	struct bed b;
+
+	(void)state;
+	for (uint32_t still_full = 0; still_full < 2; still_full++) {
+		bed_init(&b, steps);
+		b.script.n_steps = 1 + still_full;
+		put(&b, "abc", 7);
+		assert_false(lw_sender_flush(&b.sender, BEGAN));
+		lw_sender_unblock(&b.sender, 7);
+		assert_true(lw_sender_flush(&b.sender, BEGAN + LW_SEND_WAIT_US + 5 * MS));
+		assert_int_equal(b.script.n_calls, 2);
+		assert_string_equal(b.script.taken, still_full ? "a" : "abc");
+		assert_int_equal(b.sender.dropped, still_full ? 2 : 0);
+		assert_false(b.sender.blocked);
+		bed_fini(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +340,8 @@ int main(void)
 		cmocka_unit_test(sender_flush__twenty_ms_without_an_edge__drops_what_waits),
 		cmocka_unit_test(sender_flush__taken_out_of_range__believes_the_batch),
 		cmocka_unit_test(sender_flush__zero__all_are_gone),
+		cmocka_unit_test(sender_flush__progress__begins_the_wait_anew),
+		cmocka_unit_test(sender_flush__edge_came_in_time__tries_before_it_drops),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
