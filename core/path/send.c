@@ -15,10 +15,23 @@ static void forget(struct lw_sender *s)
 	s->blocked = false;
 }
 
+/*
+ * Drops what waits for the blocked socket. What others wait for moves to the end, for the batch
+ * hands out the endpoints behind its last packet anew.
+ */
 static void give_up(struct lw_sender *s)
 {
-	add(&s->dropped, s->wire->n - s->done);
-	forget(s);
+	struct lw_batch *b = s->wire;
+	uint32_t kept = b->n;
+
+	for (uint32_t i = b->n; i-- > s->done;) {
+		if (b->pkt[i].endpoint->tag == s->blocked_tag)
+			add(&s->dropped, 1);
+		else
+			b->pkt[--kept] = b->pkt[i];
+	}
+	s->done = kept;
+	s->blocked = false;
 }
 
 /* The socket takes no more. The wait begins with the last packet that it took. */
@@ -63,13 +76,12 @@ static int send_rest(struct lw_sender *s)
 
 bool lw_sender_flush(struct lw_sender *s, uint64_t at)
 {
-	const uint32_t before = s->done;
+	uint32_t before = s->done;
 
 	if (s->blocked && at < s->retry_at_us) {
 		if (!is_too_late(s, at))
 			return false;
 		give_up(s);
-		return true;
 	}
 	while (s->done < s->wire->n) {
 		int r = send_rest(s);
@@ -81,7 +93,8 @@ bool lw_sender_flush(struct lw_sender *s, uint64_t at)
 			if (!is_too_late(s, at))
 				return false;
 			give_up(s);
-			return true;
+			before = s->done;
+			continue;
 		}
 		/* too large for the path, refused, unreachable: this one is lost, as on a network
 		 */

@@ -329,6 +329,33 @@ static void sender_flush__edge_came_in_time__tries_before_it_drops(void **state)
 	}
 }
 
+/* Other sockets of the instance are not to blame: theirs is sent when the dead one's is dropped. */
+static void sender_flush__given_up__drops_that_sockets_packets_only(void **state)
+{
+	const struct step steps[STEPS] = { { -EAGAIN, 1 }, { -EAGAIN, 1 } };
+	struct bed b;
+
+	(void)state;
+	bed_init(&b, steps);
+	put(&b, "ab", 7);
+	put(&b, "c", 8);
+	put(&b, "d", 7);
+	put(&b, "ef", 9);
+	assert_false(lw_sender_flush(&b.sender, BEGAN));
+	assert_false(lw_sender_flush(&b.sender, BEGAN + LW_SEND_WAIT_US)); /* now 9 is full */
+	assert_string_equal(b.script.taken, "ac");
+	assert_int_equal(b.sender.dropped, 2);
+	assert_int_equal(b.sender.blocked_tag, 9);
+	assert_int_equal(lw_sender_deadline(&b.sender), BEGAN + 2 * LW_SEND_WAIT_US);
+	put(&b, "g", 7); /* into a slot whose endpoint nobody else has */
+	for (uint32_t i = b.sender.done; i < b.wire->n; i++)
+		assert_int_equal(b.wire->pkt[i].endpoint->tag, i + 1 < b.wire->n ? 9 : 7);
+	lw_sender_unblock(&b.sender, 9);
+	assert_true(lw_sender_flush(&b.sender, BEGAN + LW_SEND_WAIT_US + 1));
+	assert_string_equal(b.script.taken, "acefg");
+	bed_fini(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +369,7 @@ int main(void)
 		cmocka_unit_test(sender_flush__zero__all_are_gone),
 		cmocka_unit_test(sender_flush__progress__begins_the_wait_anew),
 		cmocka_unit_test(sender_flush__edge_came_in_time__tries_before_it_drops),
+		cmocka_unit_test(sender_flush__given_up__drops_that_sockets_packets_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
