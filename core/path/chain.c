@@ -10,7 +10,7 @@ static void add(uint64_t *counter, uint64_t n)
 
 static bool in_bounds(const struct lw_packet *p)
 {
-	return p->off <= p->cap && p->len <= p->cap - p->off && p->n_more == 0;
+	return p->off <= p->cap && p->len > 0 && p->len <= p->cap - p->off && p->n_more == 0;
 }
 
 /* Takes what did not pass out of the batch; answers go to `reply`. */
@@ -40,13 +40,20 @@ static void run(struct lw_chain *c, const struct lw_link *l, bool ingress, struc
 {
 	int (*fn)(void *, struct lw_worker *, struct lw_batch *) =
 		ingress ? l->ops->ingress : l->ops->egress;
+	const uint32_t given = b->n;
 
-	if (fn == NULL || b->n == 0)
+	if (fn == NULL || given == 0)
 		return;
 	if (fn(l->inst, l->w, b) < 0) {
-		add(&c->broken, b->n);
+		add(&c->broken, given);
 		b->n = 0;
 		return;
+	}
+	if (b->n > given) { /* these have no session */
+		add(&c->broken, b->n - given);
+		b->n = given;
+	} else {
+		add(&c->broken, given - b->n);
 	}
 	compact(c, b, reply);
 }

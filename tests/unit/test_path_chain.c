@@ -12,7 +12,19 @@
 #define REPLIES 4
 
 /* what a filter does to packets of one letter */
-enum act { NOTHING, DROP, REPLY, ODD_VERDICT, LONGER, TOO_LONG, FAR, OVERFLOWING, SCATTERED, MARK };
+enum act {
+	NOTHING,
+	DROP,
+	REPLY,
+	ODD_VERDICT,
+	LONGER,
+	TOO_LONG,
+	EMPTY,
+	FAR,
+	OVERFLOWING,
+	SCATTERED,
+	MARK
+};
 
 struct bed;
 
@@ -23,6 +35,7 @@ struct filter {
 	enum act act;
 	int r; /* of its next call */
 	int open_r;
+	int grow; /* packets that it adds to the batch, or takes out of it */
 };
 
 struct bed {
@@ -60,6 +73,9 @@ static void act(struct filter *f, struct lw_packet *p)
 	case TOO_LONG:
 		p->len = p->cap - p->off + 1;
 		break;
+	case EMPTY:
+		p->len = 0;
+		break;
 	case FAR:
 		p->off = p->cap + 1;
 		break;
@@ -95,6 +111,10 @@ static int look(struct filter *f, struct lw_worker *w, struct lw_batch *b, const
 		if (f->letter == '*' || lw_packet_data(p)[0] == (uint8_t)f->letter)
 			act(f, p);
 	}
+	for (int i = 0; i < f->grow; i++)
+		lw_fake_batch_add(b, "x", 1);
+	if (f->grow < 0)
+		b->n -= (uint32_t)-f->grow;
 	return f->r;
 }
 
@@ -206,6 +226,7 @@ static const struct act_case acts[] = {
 	{ "no such verdict", ODD_VERDICT, "ac", "", 2, 0 },
 	{ "longer within its capacity", LONGER, "abcb", "", 0, 0 },
 	{ "longer than its capacity", TOO_LONG, "ac", "", 0, 2 },
+	{ "no bytes left", EMPTY, "ac", "", 0, 2 },
 	{ "offset behind the end", FAR, "ac", "", 0, 2 },
 	{ "length that overflows", OVERFLOWING, "ac", "", 0, 2 },
 	{ "scattered bytes", SCATTERED, "ac", "", 0, 2 },
@@ -366,6 +387,29 @@ static void chain__no_filters__passes_everything(void **state)
 	bed_fini(&b);
 }
 
+/* What a filter adds has no session, and there is no verdict that makes packets. */
+static void chain_filter__changes_the_number__is_not_believed(void **state)
+{
+	static const struct {
+		int grow;
+		const char *kept;
+		uint64_t broken;
+	} cases[] = { { 1, "abc", 1 }, { 3, "abc", 3 }, { -1, "ab", 1 }, { -3, "", 3 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bed b;
+
+		bed_init(&b);
+		b.filters[2].grow = cases[i].grow;
+		put(&b, "abc");
+		lw_chain_ingress(&b.chain, b.batch, b.reply);
+		assert_holds(b.batch, cases[i].kept);
+		assert_int_equal(b.chain.broken, cases[i].broken);
+		bed_fini(&b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,6 +422,7 @@ int main(void)
 		cmocka_unit_test(chain_open__each_filter_refuses__closes_those_before),
 		cmocka_unit_test(chain_close__all_open__last_filter_first),
 		cmocka_unit_test(chain__no_filters__passes_everything),
+		cmocka_unit_test(chain_filter__changes_the_number__is_not_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
