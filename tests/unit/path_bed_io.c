@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* Packets of the tests, and the other ends of the tunnels. */
+#include <errno.h>
+
+#include "session/tunnel_priv.h"
+#include "unit/path_bed.h"
+#include "unit/test.h"
+
+#define IP_HEADER  20u
+#define UDP_HEADER 8u
+#define ROOM       64u /* in front of a packet that the other end sends */
+
+/* --- packets --- */
+
+/* RFC 1071, byte by byte: not the code under test */
+static uint16_t sum(const uint8_t *p, uint32_t len, uint32_t start)
+{
+	uint32_t s = start;
+
+	for (uint32_t i = 0; i < len; i++)
+		s += i % 2 == 0 ? (uint32_t)p[i] << 8 : p[i];
+	while (s >> 16)
+		s = (s & 0xffff) + (s >> 16);
+	return (uint16_t)s;
+}
+
+static uint16_t udp_sum(const uint8_t *ip, uint32_t len)
+{
+	uint32_t pseudo = sum(ip + 12, 8, 17 + (len - IP_HEADER));
+
+	return sum(ip + IP_HEADER, len - IP_HEADER, pseudo);
+}
+
+static void put16(uint8_t *p, uint32_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+void bed_packet(uint8_t *buf, uint32_t len, uint32_t src, uint32_t dst, uint8_t mark)
+{
+	assert_true(len > IP_HEADER + UDP_HEADER);
+	memset(buf, mark, len);
+	memset(buf, 0, IP_HEADER + UDP_HEADER);
+	buf[0] = 0x45;
+	put16(buf + 2, len);
+	buf[8] = 64;
+	buf[9] = 17;
+	put16(buf + 12, src >> 16);
+	put16(buf + 14, src);
+	put16(buf + 16, dst >> 16);
+	put16(buf + 18, dst);
+	put16(buf + 10, (uint16_t)~sum(buf, IP_HEADER, 0));
+	put16(buf + 20, 1000);
+	put16(buf + 22, 2000);
+	put16(buf + 24, len - IP_HEADER);
+	put16(buf + 26, (uint16_t)~udp_sum(buf, len));
+}
+
+bool bed_packet_ok(const struct bed_item *item)
+{
+	return item->len > IP_HEADER + UDP_HEADER && sum(item->data, IP_HEADER, 0) == 0xffff &&
+	       udp_sum(item->data, item->len) == 0xffff;
+}
+
+uint32_t bed_packet_src(const struct bed_item *item)
+{
+	return get32(item->data + 12);
+}
+
+uint32_t bed_packet_dst(const struct bed_item *item)
+{
+	return get32(item->data + 16);
+}
+
+/* --- the other ends --- */
+
+static struct lw_sink sink_of(const struct bed_peer *peer)
+{
+	return (struct lw_sink){ .wire = peer->side->wire, .inside = peer->side->inside };
+}
+
+/* What a call to the other end's tunnel made. */
+static void absorb(struct path_bed *b, struct bed_peer *peer)
+{
+	LW_BATCH_FOREACH (p, peer->side->inside)
+		(void)bed_push(&peer->got, lw_packet_data(p), p->len);
+	lw_batch_reset(peer->side->inside);
+	bed_remote_flush(b, peer);
+}
+
+void bed_remote_flush(struct path_bed *b, struct bed_peer *from)
+{
+	struct lw_stream *s = &from->remote->stream;
+
+	LW_BATCH_FOREACH (p, from->side->wire)
+		bed_push(&b->udp_in, lw_packet_data(p), p->len)->tag = from->tag;
+	lw_batch_reset(from->side->wire);
+	while (s->used > 0) {
+		struct iovec iov;
+
+		assert_int_equal(lw_stream_peek(s, &iov, 1), 1);
+		(void)bed_push(&bed_conn_of(b, from)->in, iov.iov_base, (uint32_t)iov.iov_len);
+		lw_stream_consume(s, iov.iov_len);
+	}
+}
+
+struct bed_conn *bed_conn_of(struct path_bed *b, const struct bed_peer *peer)
+{
+	return &b->conns[peer->tag - BED_TCP_TAG];
+}
+
+void bed_remote(struct path_bed *b, struct bed_peer *from, uint32_t len, uint8_t mark)
+{
+	uint8_t buf[ROOM + 2048];
+	struct lw_packet pkt = { .buf = buf, .cap = sizeof(buf), .off = ROOM, .len = len };
+	struct lw_sink k = sink_of(from);
+	struct lw_seg seg;
+
+	assert_true(len <= sizeof(buf) - ROOM);
+	if (b->path.role_kind == LW_ROLE_SERVER)
+		bed_packet(buf + ROOM, len, BED_TOLD, BED_HOST, mark);
+	else
+		bed_packet(buf + ROOM, len, BED_HOST, BED_TOLD, mark);
+	assert_int_equal(lw_seg_init(&seg, &pkt), 0);
+	assert_int_equal(lw_tunnel_tx(from->remote, &seg, b->now, &k), 0);
+	absorb(b, from);
+}
+
+void bed_remote_frames(struct path_bed *b, struct bed_peer *from, const void *p, size_t len)
+{
+	struct lw_sink k = sink_of(from);
+
+	assert_int_equal(lw_send_plain(from->remote, p, len, b->now, &k), 0);
+	absorb(b, from);
+}
+
+static void deliver_datagrams(struct path_bed *b)
+{
+	struct bed_item *item;
+
+	while ((item = bed_pop(&b->udp_out)) != NULL) {
+		struct lw_packet p = { .buf = item->data, .cap = item->len, .len = item->len };
+
+		for (uint32_t i = 0; i < b->n_peers; i++) {
+			struct bed_peer *peer = &b->peers[i];
+			struct lw_sink k = sink_of(peer);
+
+			if (peer->tag != item->tag)
+				continue;
+			(void)lw_tunnel_rx(peer->remote, &p, b->now, &k);
+			absorb(b, peer);
+		}
+		free(item);
+	}
+}
+
+static void deliver_stream(struct path_bed *b, struct bed_peer *peer)
+{
+	struct bed_item *item;
+
+	while ((item = bed_pop(&bed_conn_of(b, peer)->out)) != NULL) {
+		size_t done = 0;
+		int r;
+
+		do {
+			struct lw_sink k = sink_of(peer);
+			size_t used = 0;
+
+			r = lw_tunnel_rx_bytes(peer->remote, item->data + done, item->len - done,
+			                       &used, b->now, &k);
+			done += used;
+			absorb(b, peer);
+		} while (r == -EAGAIN);
+		free(item);
+	}
+}
+
+void bed_deliver(struct path_bed *b)
+{
+	deliver_datagrams(b);
+	for (uint32_t i = 0; i < b->n_peers; i++) {
+		if (b->peers[i].remote->is_stream)
+			deliver_stream(b, &b->peers[i]);
+	}
+}
+
+/* --- the path --- */
+
+void bed_inside(struct path_bed *b, const struct bed_peer *to, uint32_t len, uint8_t mark)
+{
+	uint8_t buf[2048];
+
+	if (b->path.role_kind == LW_ROLE_SERVER)
+		bed_packet(buf, len, BED_HOST, to->address, mark);
+	else
+		bed_packet(buf, len, BED_TUN, BED_HOST, mark);
+	(void)bed_push(&b->inside_in, buf, len);
+}
+
+int bed_udp(struct path_bed *b)
+{
+	return lw_path_from_udp(&b->path, bed_udp_port(b), BED_UDP_TAG, b->now);
+}
+
+int bed_tcp(struct path_bed *b, struct bed_peer *peer)
+{
+	return lw_path_from_tcp(&b->path, bed_tcp_port(b), peer->t, b->now);
+}
+
+int bed_from_inside(struct path_bed *b)
+{
+	return lw_path_from_inside(&b->path, 0, b->now);
+}
