@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/* Outside -> inside over datagrams: batches, runs, the addresses, and an inside that refuses. */
+#include <errno.h>
+
+#include "unit/path_bed.h"
+#include "unit/test.h"
+
+static void from_udp__server__source_becomes_the_sessions_own(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *peers[3];
+
+	(void)state;
+	for (uint32_t i = 0; i < 3; i++) {
+		peers[i] = bed_join(b, false);
+		bed_remote(b, peers[i], 100 + i, (uint8_t)('a' + i));
+	}
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	assert_int_equal(b->path.counters.outside_rx, 3);
+	assert_int_equal(b->path.counters.inside_tx, 3);
+	assert_int_equal(b->path.counters.inside_tx_bytes, 303);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct bed_item *item = bed_pop(&b->inside_out);
+
+		assert_non_null(item);
+		assert_int_equal(item->len, 100 + i);
+		assert_true(bed_packet_ok(item));
+		assert_int_equal(bed_packet_src(item), peers[i]->address);
+		assert_int_equal(bed_packet_dst(item), BED_HOST);
+		assert_int_equal(item->data[item->len - 1], 'a' + i);
+		free(item);
+	}
+	bed_destroy(b);
+}
+
+static void from_udp__client__destination_becomes_the_systems(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_CLIENT, 16);
+	struct bed_peer *peer = bed_join(b, false);
+	struct bed_item *item;
+
+	(void)state;
+	bed_remote(b, peer, 1350, 'a');
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	item = bed_pop(&b->inside_out);
+	assert_non_null(item);
+	assert_true(bed_packet_ok(item));
+	assert_int_equal(bed_packet_src(item), BED_HOST);
+	assert_int_equal(bed_packet_dst(item), BED_TUN);
+	free(item);
+	bed_destroy(b);
+}
+
+static void from_udp__module_answers__say_whether_more_waits(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *peer = bed_join(b, false);
+
+	(void)state;
+	b->udp_burst = 2;
+	for (char c = 'a'; c <= 'd'; c++)
+		bed_remote(b, peer, 100, (uint8_t)c);
+	assert_int_equal(bed_udp(b), 0);
+	bed_assert_marks(&b->inside_out, "ab");
+	b->udp_end = -EBADF;
+	assert_int_equal(bed_udp(b), -EBADF); /* what came before it is not lost */
+	bed_assert_marks(&b->inside_out, "cd");
+	bed_destroy(b);
+}
+
+static void from_udp__nobodys_datagram__the_others_are_served(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *peer = bed_join(b, false);
+
+	(void)state;
+	bed_remote(b, peer, 100, 'a');
+	bed_push(&b->udp_in, "stranger", 8)->tag = BED_UDP_TAG + 7;
+	bed_remote(b, peer, 100, 'b');
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	bed_assert_marks(&b->inside_out, "ab");
+	assert_int_equal(b->path.counters.outside_rx, 3);
+	bed_destroy(b);
+}
+
+/* Joins the first n datagrams that wait into one run, as receive offload does. */
+static void make_run(struct path_bed *b, uint32_t n)
+{
+	uint8_t bytes[65536] = { 0 };
+	uint32_t len = 0;
+	uint16_t stride = (uint16_t)b->udp_in.head->len;
+	uint32_t tag = b->udp_in.head->tag;
+	struct bed_queue rest = { 0 };
+	struct bed_item *run;
+
+	while (n-- > 0) {
+		struct bed_item *item = bed_pop(&b->udp_in);
+
+		assert_true(len % stride == 0 && item->len <= stride);
+		memcpy(bytes + len, item->data, item->len);
+		len += item->len;
+		free(item);
+	}
+	rest = b->udp_in;
+	b->udp_in = (struct bed_queue){ 0 };
+	run = bed_push(&b->udp_in, bytes, len);
+	run->tag = tag;
+	run->gso_size = stride;
+	run->next = rest.head;
+	b->udp_in.tail = rest.head != NULL ? rest.tail : run;
+	b->udp_in.n += rest.n;
+}
+
+static void from_udp__run__each_datagram_in_it_counts(void **state)
+{
+	static const struct {
+		uint32_t n;
+		uint32_t last;
+	} runs[] = { { 1, 600 }, { 2, 600 }, { 2, 60 }, { 40, 599 }, { 60, 600 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+		struct bed_peer *peer = bed_join(b, false);
+		char marks[80] = { 0 };
+
+		for (uint32_t n = 0; n < runs[i].n; n++) {
+			marks[n] = (char)('0' + n);
+			bed_remote(b, peer, n + 1 == runs[i].n ? runs[i].last : 600,
+			           (uint8_t)marks[n]);
+		}
+		make_run(b, runs[i].n);
+		bed_remote(b, peer, 100, 'z');
+		marks[runs[i].n] = 'z';
+		assert_int_equal(bed_udp(b), -EAGAIN);
+		assert_int_equal(b->path.counters.outside_rx, 2);
+		bed_assert_marks(&b->inside_out, marks);
+		bed_destroy(b);
+	}
+}
+
+struct inside_case {
+	const char *name;
+	struct bed_step steps[BED_STEPS];
+	const char *taken; /* of "abcd" */
+	uint64_t dropped;
+};
+
+static const struct inside_case inside_answers[] = {
+	{ "all", { { 0, 0 } }, "abcd", 0 },
+	{ "full at once", { { -EAGAIN, 0 }, { 0, 0 } }, "bcd", 1 },
+	{ "no buffers after two", { { -ENOBUFS, 2 }, { 0, 0 } }, "abd", 1 },
+	{ "refuses the last", { { -EINVAL, 3 }, { 0, 0 } }, "abc", 1 },
+	{ "full behind the last", { { -EAGAIN, 4 }, { 0, 0 } }, "abcd", 0 },
+	{ "device is down",
+	  { { -EIO, 0 }, { -EIO, 0 }, { -EIO, 0 }, { -EIO, 0 }, { 0, 0 } },
+	  "",
+	  4 },
+	{ "two bad ones", { { -EINVAL, 1 }, { -EINVAL, 1 }, { 0, 0 } }, "ac", 2 },
+};
+
+static void inside_send__each_answer__never_waits(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *peer = bed_join(b, false);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(inside_answers) / sizeof(inside_answers[0]); i++) {
+		const struct inside_case *c = &inside_answers[i];
+
+		print_message("  %s\n", c->name);
+		b->path.counters = (struct lw_path_counters){ 0 };
+		bed_script_set(&b->inside_script, c->steps);
+		for (char mark = 'a'; mark <= 'd'; mark++)
+			bed_remote(b, peer, 100, (uint8_t)mark);
+		assert_int_equal(bed_udp(b), -EAGAIN);
+		bed_assert_marks(&b->inside_out, c->taken);
+		assert_int_equal(b->path.counters.inside_tx, strlen(c->taken));
+		assert_int_equal(b->path.counters.inside_tx_bytes, 100 * strlen(c->taken));
+		assert_int_equal(b->path.counters.inside_tx_dropped, c->dropped);
+		assert_int_equal(b->path.tx->n, 0);
+	}
+	bed_destroy(b);
+}
+
+/* A session's own answers go out with the batch that caused them. */
+static void from_udp__ping__is_answered_at_once(void **state)
+{
+	static const uint8_t ping[] = { 2, 0, 9, 0, 0 }; /* wire.md 2.3: type, id, no payload */
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *peer = bed_join(b, false);
+
+	(void)state;
+	bed_remote_frames(b, peer, ping, sizeof(ping));
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	assert_int_equal(b->udp_out.n, 1);
+	assert_int_equal(b->udp_out.head->tag, peer->tag);
+	assert_true(peer->deadlines > 0); /* every call may move it */
+	bed_destroy(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(from_udp__server__source_becomes_the_sessions_own),
+		cmocka_unit_test(from_udp__client__destination_becomes_the_systems),
+		cmocka_unit_test(from_udp__module_answers__say_whether_more_waits),
+		cmocka_unit_test(from_udp__nobodys_datagram__the_others_are_served),
+		cmocka_unit_test(from_udp__run__each_datagram_in_it_counts),
+		cmocka_unit_test(inside_send__each_answer__never_waits),
+		cmocka_unit_test(from_udp__ping__is_answered_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
