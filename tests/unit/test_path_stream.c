@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* Sessions over TCP: chunks of every size, full streams, and connections that end. */
+#include <errno.h>
+
+#include "unit/path_bed.h"
+#include "unit/test.h"
+
+#define CHUNKS 64
+
+static void from_tcp__chunks_of_all_sizes__same_packets(void **state)
+{
+	static const uint32_t sizes[] = { 1, 2, 3, 5, 7, 64, 100, 1000, 1449, 16384, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer = bed_join(b, true);
+		struct bed_conn *c = bed_conn_of(b, peer);
+
+		c->chunk = sizes[i];
+		for (char mark = 'a'; mark <= 'e'; mark++)
+			bed_remote(b, peer, 29 + 300u * (uint32_t)(mark - 'a'), (uint8_t)mark);
+		while (c->in.head != NULL)
+			assert_int_equal(bed_tcp(b, peer), 0);
+		assert_int_equal(bed_tcp(b, peer), -EAGAIN);
+		assert_int_equal(b->inside_out.n, 5);
+		assert_true(bed_packet_ok(b->inside_out.tail));
+		assert_int_equal(bed_packet_src(b->inside_out.tail), peer->address);
+		bed_assert_marks(&b->inside_out, "abcde");
+		assert_string_equal(b->log, "");
+		bed_destroy(b);
+	}
+}
+
+static void from_tcp__connect_under_way__is_asked_again_later(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_CLIENT, CHUNKS);
+	struct bed_peer *peer = bed_join(b, true);
+	struct bed_conn *c = bed_conn_of(b, peer);
+
+	(void)state;
+	c->recv_end = -EINPROGRESS;
+	assert_int_equal(bed_tcp(b, peer), -EAGAIN);
+	c->send_error = -EINPROGRESS;
+	bed_inside(b, peer, 100, 'a');
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	assert_true(peer->wants > 0);
+	assert_string_equal(b->log, ""); /* nobody took it for a dead connection */
+	c->send_error = 0;
+	bed_inside(b, peer, 100, 'b');
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	bed_deliver(b);
+	bed_assert_marks(&peer->got, "ab");
+	bed_destroy(b);
+}
+
+static void to_tcp__short_writes__arrive_whole_and_in_order(void **state)
+{
+	static const uint32_t sizes[] = { 1, 13, 999, 5000, 20000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer = bed_join(b, true);
+		struct bed_conn *c = bed_conn_of(b, peer);
+
+		c->send_chunk = sizes[i];
+		for (char mark = 'a'; mark <= 'p'; mark++)
+			bed_inside(b, peer, 1300, (uint8_t)mark);
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		assert_int_equal(peer->t->stream.used, 0);
+		assert_true(c->out.n >= 16 * 1300 / sizes[i]);
+		assert_int_equal(b->path.chunks.n_free, CHUNKS);
+		bed_deliver(b);
+		bed_assert_marks(&peer->got, "abcdefghijklmnop");
+		assert_int_equal(peer->wants, 0);
+		bed_destroy(b);
+	}
+}
+
+static void to_tcp__socket_full__waits_for_the_edge(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+	struct bed_peer *peer = bed_join(b, true);
+	struct bed_conn *c = bed_conn_of(b, peer);
+	struct lw_sink k;
+
+	(void)state;
+	c->send_room = 1000;
+	for (char mark = 'a'; mark <= 'c'; mark++)
+		bed_inside(b, peer, 1300, (uint8_t)mark);
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	assert_int_equal(peer->wants, 1);
+	assert_true(peer->t->stream.used > 2900);
+	assert_int_equal(c->send_calls, 2); /* and is not asked again without an edge */
+	lw_path_flush(&b->path, b->now);
+	assert_int_equal(c->send_calls, 2);
+	c->send_room = UINT64_MAX;
+	k = lw_path_sink(&b->path, peer->t); /* what the worker does at the edge */
+	lw_path_after(&b->path, peer->t, &k);
+	lw_path_flush(&b->path, b->now);
+	bed_deliver(b);
+	bed_assert_marks(&peer->got, "abc");
+	bed_destroy(b);
+}
+
+static void fill(struct path_bed *b, const struct bed_peer *peer, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		bed_inside(b, peer, 1300, 'x');
+}
+
+static void to_tcp__client_stream_full__inside_waits_and_nothing_is_lost(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_CLIENT, CHUNKS);
+	struct bed_peer *peer = bed_join(b, true);
+	struct bed_conn *c = bed_conn_of(b, peer);
+	struct lw_sink k;
+	uint32_t left;
+	int r;
+
+	(void)state;
+	c->send_room = 0;
+	fill(b, peer, 300); /* 390,000 bytes into a stream of 262,144 */
+	do {
+		r = bed_from_inside(b);
+	} while (r == 0);
+	assert_int_equal(r, -EBUSY);
+	assert_true(peer->t->stream.used > LW_STREAM_MAX / 2);
+	assert_true(peer->t->stream.used <= LW_STREAM_MAX - LW_STREAM_CONTROL);
+	assert_true(peer->wants > 0);
+	left = b->inside_in.n;
+	assert_true(left > 0);
+	assert_int_equal(bed_from_inside(b), -EBUSY);
+	assert_int_equal(b->inside_in.n, left);
+	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
+	c->send_room = UINT64_MAX;
+	k = lw_path_sink(&b->path, peer->t);
+	lw_path_after(&b->path, peer->t, &k);
+	lw_path_flush(&b->path, b->now);
+	do {
+		r = bed_from_inside(b);
+	} while (r == 0);
+	assert_int_equal(r, -EAGAIN);
+	bed_deliver(b);
+	assert_int_equal(peer->got.n, 300);
+	bed_destroy(b);
+}
+
+static void to_tcp__server_stream_full__drops_counts_and_serves_others(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+	struct bed_peer *stuck = bed_join(b, true);
+	struct bed_peer *other = bed_join(b, true);
+	struct bed_peer *udp = bed_join(b, false);
+	uint32_t kept;
+	int r;
+
+	(void)state;
+	bed_conn_of(b, stuck)->send_room = 0;
+	fill(b, stuck, 300);
+	bed_inside(b, other, 1300, 'a');
+	bed_inside(b, udp, 1300, 'b');
+	do {
+		r = bed_from_inside(b);
+	} while (r == 0);
+	assert_int_equal(r, -EAGAIN); /* never -EBUSY */
+	bed_deliver(b);
+	bed_assert_marks(&other->got, "a");
+	bed_assert_marks(&udp->got, "b");
+	assert_true(stuck->t->stream.used <= LW_STREAM_MAX - LW_STREAM_CONTROL);
+	kept = (uint32_t)(stuck->t->stream.used / 1325); /* wire.md 9.1: n + 25 */
+	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 300 - kept);
+	assert_in_range(kept, 170, 174);
+	bed_destroy(b);
+}
+
+struct end_case {
+	const char *name;
+	int recv_end;
+	int send_error;
+	const char *log;
+};
+
+static const struct end_case ends[] = {
+	{ "orderly end", 0, 0, "closed1 A-1 tcp-close1 gone1 " },
+	{ "reset while reading", -ECONNRESET, 0, "closed1 A-1 tcp-close1 gone1 " },
+	{ "reset while writing", -EAGAIN, -EPIPE, "closed1 A-1 tcp-close1 gone1 " },
+	{ "both", -ECONNRESET, -ECONNRESET, "closed1 A-1 tcp-close1 gone1 " },
+};
+
+static void connection_ends__each_way__tunnel_and_tag_close_once(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(ends) / sizeof(ends[0]); i++) {
+		const struct end_case *c = &ends[i / 2];
+		struct path_bed *b = bed_create(i % 2 ? LW_ROLE_CLIENT : LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer;
+		struct bed_conn *conn;
+
+		print_message("  %s\n", c->name);
+		(void)bed_add_filter(b);
+		peer = bed_join(b, true);
+		conn = bed_conn_of(b, peer);
+		bed_remote(b, peer, 100, 'a'); /* what came before the end is delivered */
+		assert_int_equal(bed_tcp(b, peer), 0);
+		conn->recv_end = c->recv_end;
+		conn->send_error = c->send_error;
+		if (c->send_error != 0) {
+			bed_inside(b, peer, 100, 'b');
+			assert_int_equal(bed_from_inside(b), -EAGAIN);
+		}
+		if (peer->t != NULL)
+			assert_int_equal(bed_tcp(b, peer), -EAGAIN);
+		bed_assert_marks(&b->inside_out, "a");
+		assert_null(peer->t);
+		assert_int_equal(conn->closed, 1);
+		assert_string_equal(b->log, c->log);
+		assert_int_equal(b->path.sessions.n[LW_CTR_CLOSED_LOST], 1);
+		assert_int_equal(b->path.chunks.n_free, CHUNKS);
+		bed_destroy(b);
+	}
+}
+
+/* The peer's Goodbye, or nonsense, in a chunk with packets before it. */
+static void from_tcp__tunnel_closes_within_a_chunk__rest_is_left(void **state)
+{
+	static const uint8_t goodbye[] = { 12 };
+	static const uint8_t nonsense[] = { 99, 0, 0, 0 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer = bed_join(b, true);
+
+		bed_remote(b, peer, 100, 'a');
+		bed_remote_frames(b, peer, i == 0 ? goodbye : nonsense, i == 0 ? 1 : 4);
+		bed_remote(b, peer, 100, 'b');
+		assert_int_equal(bed_tcp(b, peer), -EAGAIN);
+		assert_null(peer->t);
+		bed_assert_marks(&b->inside_out, "a");
+		assert_string_equal(b->log, "closed1 tcp-close1 gone1 ");
+		assert_int_equal(
+			b->path.sessions.n[i == 0 ? LW_CTR_CLOSED_BY_PEER : LW_CTR_CLOSED_PROTOCOL],
+			1);
+		bed_destroy(b);
+	}
+}
+
+static void from_tcp__one_never_stops__gives_the_turn_away(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+	struct bed_peer *peer = bed_join(b, true);
+	struct bed_conn *c = bed_conn_of(b, peer);
+	uint32_t before;
+
+	(void)state;
+	for (uint32_t i = 0; i < 1200; i++) /* 1.6 MB */
+		bed_remote(b, peer, 1300, 'a');
+	before = c->in.n;
+	assert_int_equal(bed_tcp(b, peer), 0); /* more waits */
+	assert_true(c->in.n > before / 3);
+	assert_in_range(b->inside_out.n, 300, 700); /* 512 KiB and not much more */
+	while (bed_tcp(b, peer) == 0)
+		;
+	assert_int_equal(b->inside_out.n, 1200);
+	bed_destroy(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(from_tcp__chunks_of_all_sizes__same_packets),
+		cmocka_unit_test(from_tcp__connect_under_way__is_asked_again_later),
+		cmocka_unit_test(to_tcp__short_writes__arrive_whole_and_in_order),
+		cmocka_unit_test(to_tcp__socket_full__waits_for_the_edge),
+		cmocka_unit_test(to_tcp__client_stream_full__inside_waits_and_nothing_is_lost),
+		cmocka_unit_test(to_tcp__server_stream_full__drops_counts_and_serves_others),
+		cmocka_unit_test(connection_ends__each_way__tunnel_and_tag_close_once),
+		cmocka_unit_test(from_tcp__tunnel_closes_within_a_chunk__rest_is_left),
+		cmocka_unit_test(from_tcp__one_never_stops__gives_the_turn_away),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
