@@ -206,7 +206,7 @@ static void flush_stream(struct lw_path *p, struct lw_tunnel *t)
 			p->driver_ops->want_write(p->driver, port, t->endpoint.tag);
 			return;
 		}
-		if (r < 0) {
+		if (r < 0 || sent > t->stream.used) {
 			lw_path_drop(p, t);
 			return;
 		}
@@ -271,20 +271,25 @@ static void rewrite_egress(struct lw_path *p, struct lw_packet *pkt)
 /* A write to the inside never waits: what it does not take is lost and counted. */
 static void send_inside(struct lw_path *p, struct lw_batch *b)
 {
-	struct lw_batch rest = *b;
+	uint32_t done = 0;
 
-	while (rest.n > 0) {
+	while (done < b->n) {
+		const uint32_t n = b->n - done;
+		struct lw_batch rest = *b;
 		uint32_t taken = 0;
-		int r = p->inside->send(p->inside_inst, p->inside_w, &rest, &taken);
-		uint32_t lost = r < 0 && taken < rest.n ? 1 : 0;
+		int r;
 
+		rest.pkt += done;
+		rest.n = n;
+		r = p->inside->send(p->inside_inst, p->inside_w, &rest, &taken);
+		taken = lw_send_taken(r, taken, n);
 		add(&p->counters.inside_tx, taken);
-		add(&p->counters.inside_tx_bytes, bytes_of(rest.pkt, taken));
-		add(&p->counters.inside_tx_dropped, lost);
-		if (r == 0)
-			break;
-		rest.pkt += taken + lost;
-		rest.n -= taken + lost;
+		add(&p->counters.inside_tx_bytes, bytes_of(b->pkt + done, taken));
+		done += taken;
+		if (done < b->n) {
+			add(&p->counters.inside_tx_dropped, 1);
+			done++;
+		}
 	}
 }
 
@@ -369,7 +374,7 @@ int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *
 			r = -EAGAIN;
 		if (r == -EAGAIN)
 			break;
-		if (r < 0 || len == 0) {
+		if (r < 0 || len == 0 || len > LW_TCP_RX_BYTES) {
 			lw_path_drop(p, t);
 			r = -EAGAIN;
 			break;

@@ -56,7 +56,6 @@ void lw_sender_init(struct lw_sender *s, const struct lw_outside_udp_ops *ops, v
 	*s = (struct lw_sender){ .ops = ops, .inst = inst, .w = w, .wire = wire };
 }
 
-/* One call of the module; what it says of packets that it was not given is not believed. */
 static int send_rest(struct lw_sender *s)
 {
 	const uint32_t n = s->wire->n - s->done;
@@ -67,8 +66,7 @@ static int send_rest(struct lw_sender *s)
 	rest.pkt += s->done;
 	rest.n = n;
 	r = s->ops->send(s->inst, s->w, &rest, &taken);
-	if (r == 0 || taken > n)
-		taken = n;
+	taken = lw_send_taken(r, taken, n);
 	add(&s->sent, taken);
 	s->done += taken;
 	return r;

@@ -16,6 +16,13 @@
 /* pause after -ENOBUFS */
 #define LW_SEND_RETRY_US 1000u
 
+/* lw_send_taken() - how many of n packets a send() took that answered r and `taken`: 0 means all,
+ * and none can be taken that was not given */
+static inline uint32_t lw_send_taken(int r, uint32_t taken, uint32_t n)
+{
+	return r == 0 || taken > n ? n : taken;
+}
+
 struct lw_sender {
 	const struct lw_outside_udp_ops *ops;
 	void *inst;

@@ -210,6 +210,8 @@ static int tcp_recv(void *inst, struct lw_worker *w, uint32_t tag, void *buf, ui
 		}
 		free(item);
 	}
+	if (c->recv_lie > 0)
+		*ret_len = c->recv_lie;
 	return 0;
 }
 
@@ -234,6 +236,8 @@ static int tcp_send(void *inst, struct lw_worker *w, uint32_t tag, const struct 
 		room -= take;
 	}
 	c->send_room -= *ret_sent;
+	if (c->send_lie > 0)
+		*ret_sent = c->send_lie;
 	return *ret_sent > 0 ? 0 : -EAGAIN;
 }
 

@@ -156,6 +156,8 @@ static const struct inside_case inside_answers[] = {
 	  { { -EIO, 0 }, { -EIO, 0 }, { -EIO, 0 }, { -EIO, 0 }, { 0, 0 } },
 	  "",
 	  4 },
+	{ "more than there were", { { -EIO, 9 }, { 0, 0 } }, "abcd", 0 },
+	{ "far more", { { -EAGAIN, UINT32_MAX }, { 0, 0 } }, "abcd", 0 },
 	{ "two bad ones", { { -EINVAL, 1 }, { -EINVAL, 1 }, { 0, 0 } }, "ac", 2 },
 };
 

@@ -267,6 +267,34 @@ static void from_tcp__one_never_stops__gives_the_turn_away(void **state)
 	bed_destroy(b);
 }
 
+/* A module that says it moved more bytes than there were costs its connection, not the daemon. */
+static void tcp_module__takes_more_than_there_is__ends_that_connection(void **state)
+{
+	(void)state;
+	for (int sending = 0; sending < 2; sending++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer = bed_join(b, true);
+		struct bed_peer *other = bed_join(b, true);
+
+		if (sending) {
+			bed_conn_of(b, peer)->send_lie = 1000000;
+			bed_inside(b, peer, 100, 'a');
+			assert_int_equal(bed_from_inside(b), -EAGAIN);
+		} else {
+			bed_conn_of(b, peer)->recv_lie = LW_TCP_RX_BYTES + 1;
+			bed_remote(b, peer, 100, 'a');
+			assert_int_equal(bed_tcp(b, peer), -EAGAIN);
+		}
+		assert_null(peer->t);
+		assert_string_equal(b->log, "closed1 tcp-close1 gone1 ");
+		assert_int_equal(b->path.chunks.n_free, CHUNKS);
+		bed_remote(b, other, 100, 'b');
+		assert_int_equal(bed_tcp(b, other), 0);
+		bed_assert_marks(&b->inside_out, "b");
+		bed_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +307,7 @@ int main(void)
 		cmocka_unit_test(connection_ends__each_way__tunnel_and_tag_close_once),
 		cmocka_unit_test(from_tcp__tunnel_closes_within_a_chunk__rest_is_left),
 		cmocka_unit_test(from_tcp__one_never_stops__gives_the_turn_away),
+		cmocka_unit_test(tcp_module__takes_more_than_there_is__ends_that_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
