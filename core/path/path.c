@@ -268,11 +268,16 @@ static void rewrite_egress(struct lw_path *p, struct lw_packet *pkt)
 		(void)lw_rewrite_dst(pkt, lw_ipv4_number(&p->tun_address));
 }
 
-/* A write to the inside never waits: what it does not take is lost and counted. */
+/*
+ * What passed the filters, or their answers, under the addresses that the system knows. A write to
+ * the inside never waits: what it does not take is lost and counted.
+ */
 static void send_inside(struct lw_path *p, struct lw_batch *b)
 {
 	uint32_t done = 0;
 
+	LW_BATCH_FOREACH (pkt, b)
+		rewrite_egress(p, pkt);
 	while (done < b->n) {
 		const uint32_t n = b->n - done;
 		struct lw_batch rest = *b;
@@ -313,8 +318,6 @@ static void flush_inside(struct lw_path *p, uint64_t at)
 {
 	if (p->tx->n > 0) {
 		lw_chain_egress(&p->chain, p->tx, p->reply);
-		LW_BATCH_FOREACH (pkt, p->tx)
-			rewrite_egress(p, pkt);
 		send_inside(p, p->tx);
 		reply_outside(p, at);
 	}
@@ -430,10 +433,8 @@ static int refill(struct lw_path *p, uint32_t tag)
 	}
 	b->n = kept;
 	lw_chain_ingress(&p->chain, b, p->reply);
-	if (p->reply->n > 0) {
-		send_inside(p, p->reply);
-		lw_batch_reset(p->reply);
-	}
+	send_inside(p, p->reply);
+	lw_batch_reset(p->reply);
 	return r;
 }
 

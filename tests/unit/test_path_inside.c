@@ -244,6 +244,53 @@ static void from_inside__too_large_for_the_path__that_one_is_lost(void **state)
 	bed_destroy(b);
 }
 
+/* An answer: source and destination change places, which no checksum minds. */
+static void turn_around(struct lw_packet *p)
+{
+	uint8_t *ip = lw_packet_data(p);
+	uint8_t src[4];
+
+	if (ip[p->len - 1] != 'r')
+		return;
+	memcpy(src, ip + 12, 4);
+	memcpy(ip + 12, ip + 16, 4);
+	memcpy(ip + 16, src, 4);
+	p->verdict = LW_VERDICT_REPLY;
+}
+
+/* Filters see the addresses of the tunnel; the system must get its own back. */
+static void from_inside__filter_answers__inside_gets_it_rewritten(void **state)
+{
+	(void)state;
+	for (uint32_t role = LW_ROLE_SERVER; role <= LW_ROLE_CLIENT; role++) {
+		struct path_bed *b = bed_create(role, 16);
+		struct bed_peer *peer;
+		struct bed_item *item;
+
+		bed_add_filter(b)->ingress = turn_around;
+		peer = bed_join(b, false);
+		bed_inside(b, peer, 100, 'a');
+		bed_inside(b, peer, 100, 'r');
+		bed_inside(b, peer, 100, 'b');
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		item = b->inside_out.head;
+		assert_non_null(item);
+		assert_true(bed_packet_ok(item));
+		if (role == LW_ROLE_SERVER) {
+			assert_int_equal(bed_packet_src(item), peer->address);
+			assert_int_equal(bed_packet_dst(item), BED_HOST);
+		} else {
+			assert_int_equal(bed_packet_src(item), BED_HOST);
+			assert_int_equal(bed_packet_dst(item), BED_TUN);
+		}
+		bed_assert_marks(&b->inside_out, "r");
+		assert_int_equal(b->path.counters.inside_tx, 1);
+		bed_deliver(b);
+		bed_assert_marks(&peer->got, "ab");
+		bed_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +303,7 @@ int main(void)
 		cmocka_unit_test(from_inside__socket_stays_full__drops_after_20_ms_and_goes_on),
 		cmocka_unit_test(from_inside__no_buffers__tries_again_without_an_edge),
 		cmocka_unit_test(from_inside__too_large_for_the_path__that_one_is_lost),
+		cmocka_unit_test(from_inside__filter_answers__inside_gets_it_rewritten),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
