@@ -18,7 +18,7 @@ struct lw_link {
 struct lw_chain {
 	struct lw_link links[LW_CHAIN_MAX];
 	uint32_t n;
-	uint64_t dropped; /* by verdict; one writer, relaxed readers */
+	uint64_t dropped; /* by verdict, or an answer without room; one writer, relaxed readers */
 	uint64_t broken;  /* a filter failed or left a packet out of its bounds */
 };
 

@@ -7,6 +7,7 @@
 
 #include "packet/ipv4.h"
 #include "packet/rewrite.h"
+#include "wire/frame.h"
 
 /* pieces of one socket write of a stream */
 #define STREAM_IOV 20u
@@ -305,11 +306,16 @@ static void reply_outside(struct lw_path *p, uint64_t at)
 		struct lw_tunnel *t = tunnel_of(pkt);
 		struct lw_sink k = lw_path_sink(p, t);
 		struct lw_seg seg;
+		int r = -EMSGSIZE;
 
-		if (pkt->len <= p->inside_mtu && pkt->off >= LW_INSIDE_HEADROOM / 4 &&
-		    lw_seg_init(&seg, pkt) == 0)
-			(void)lw_tunnel_tx(t, &seg, at, &k);
-		mark_dirty(p, t);
+		/* the frame's header goes in front, where that of the packet's own frame was */
+		if (pkt->len <= p->inside_mtu && pkt->off >= LW_FRAME_DATA_HEADER)
+			r = lw_seg_init(&seg, pkt);
+		if (r == 0)
+			r = lw_tunnel_tx(t, &seg, at, &k);
+		if (r < 0)
+			add(&p->chain.dropped, 1);
+		lw_path_after(p, t, &k);
 	}
 	lw_batch_reset(p->reply);
 }

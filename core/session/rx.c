@@ -26,12 +26,14 @@ bool lw_deliver(struct lw_tunnel *t, struct lw_packet *from, const uint8_t *p, s
 		lw_count(t->counters, LW_CTR_INSIDE_INVALID);
 		return false;
 	}
-	pkt = lw_batch_reserve(k->inside, from == NULL ? (uint32_t)len : 0);
+	pkt = lw_batch_reserve(k->inside, from == NULL ? LW_FRAME_DATA_HEADER + (uint32_t)len : 0);
 	if (pkt == NULL) {
 		lw_count(t->counters, LW_CTR_SINK_FULL);
 		return false;
 	}
 	if (from == NULL) {
+		/* as in front of all others, lest a filter's answer find no room for its frame */
+		pkt->off += LW_FRAME_DATA_HEADER;
 		memcpy(lw_packet_data(pkt), p, len);
 		(void)lw_batch_commit(k->inside, (uint32_t)len);
 	} else {

@@ -201,6 +201,106 @@ static void from_udp__ping__is_answered_at_once(void **state)
 	bed_destroy(b);
 }
 
+/* An answer: source and destination change places, which no checksum minds. */
+static void turn_around(struct lw_packet *p)
+{
+	uint8_t *ip = lw_packet_data(p);
+	uint8_t src[4];
+
+	memcpy(src, ip + 12, 4);
+	memcpy(ip + 12, ip + 16, 4);
+	memcpy(ip + 16, src, 4);
+	p->verdict = LW_VERDICT_REPLY;
+}
+
+/* The same packet in two DataFrag frames: wire.md 2.8 */
+static void send_in_fragments(struct path_bed *b, struct bed_peer *from, uint8_t mark)
+{
+	uint8_t packet[200];
+	uint8_t frame[7 + sizeof(packet)] = { 15, 0, 0, 0, 1 };
+
+	bed_packet(packet, sizeof(packet), BED_TOLD, BED_HOST, mark);
+	frame[2] = 104;
+	frame[5] = 0x20; /* more follows */
+	memcpy(frame + 7, packet, 104);
+	bed_remote_frames(b, from, frame, 7 + 104);
+	frame[2] = 96;
+	frame[5] = 0;
+	frame[6] = 104 / 8;
+	memcpy(frame + 7, packet + 104, 96);
+	bed_remote_frames(b, from, frame, 7 + 96);
+}
+
+static void read_all(struct path_bed *b, struct bed_peer *peer)
+{
+	int r;
+
+	do {
+		r = peer->t->is_stream ? bed_tcp(b, peer) : bed_udp(b);
+	} while (r == 0);
+	assert_int_equal(r, -EAGAIN);
+}
+
+static void reply_outside__however_it_came__reaches_the_peer(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+		struct bed_peer *peer;
+		struct bed_item *item;
+
+		bed_add_filter(b)->egress = turn_around;
+		peer = bed_join(b, i % 2 == 1);
+		if (i < 2)
+			bed_remote(b, peer, 200, 'a');
+		else
+			send_in_fragments(b, peer, 'a');
+		peer->deadlines = 0;
+		read_all(b, peer);
+		assert_int_equal(b->inside_out.n, 0);
+		/* each datagram or chunk may move it, and the answer */
+		assert_int_equal(peer->deadlines, i == 2 ? 3 : 2);
+		bed_deliver(b);
+		item = peer->got.head;
+		assert_non_null(item);
+		assert_int_equal(item->len, 200);
+		assert_true(bed_packet_ok(item));
+		assert_int_equal(bed_packet_src(item), BED_HOST);
+		assert_int_equal(bed_packet_dst(item), BED_TOLD);
+		bed_assert_marks(&peer->got, "a");
+		bed_destroy(b);
+	}
+}
+
+static void reply_outside__too_long_or_no_room__dropped_and_counted(void **state)
+{
+	static const struct bed_step full[] = { { -EAGAIN, 0 }, { 0 } };
+
+	(void)state;
+	for (int no_room = 0; no_room < 2; no_room++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+		struct bed_peer *peer;
+
+		bed_add_filter(b)->egress = turn_around;
+		peer = bed_join(b, false);
+		bed_script_set(&b->udp_script, full);
+		if (no_room) {
+			bed_udp_port(b)->wire->cap = 2;
+			bed_remote(b, peer, 100, 'a');
+			bed_remote(b, peer, 100, 'b');
+			bed_remote(b, peer, 100, 'c');
+		} else {
+			bed_remote(b, peer, BED_MTU, 'a');
+			bed_remote(b, peer, BED_MTU + 1, 'b');
+		}
+		assert_int_equal(bed_udp(b), -EAGAIN);
+		assert_int_equal(b->path.chain.dropped, no_room ? 2 : 1);
+		assert_int_equal(bed_udp_port(b)->wire->n, 1);
+		assert_int_equal(b->path.reply->n, 0);
+		bed_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +311,8 @@ int main(void)
 		cmocka_unit_test(from_udp__run__each_datagram_in_it_counts),
 		cmocka_unit_test(inside_send__each_answer__never_waits),
 		cmocka_unit_test(from_udp__ping__is_answered_at_once),
+		cmocka_unit_test(reply_outside__however_it_came__reaches_the_peer),
+		cmocka_unit_test(reply_outside__too_long_or_no_room__dropped_and_counted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
