@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "path/chain.h"
 
-#include <stdbool.h>
+#include "wire/frame.h"
 
 static void add(uint64_t *counter, uint64_t n)
 {
 	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
 }
 
-static bool in_bounds(const struct lw_packet *p)
+bool lw_chain_in_bounds(const struct lw_packet *p)
 {
-	return p->off <= p->cap && p->len > 0 && p->len <= p->cap - p->off && p->n_more == 0;
+	return p->off >= LW_FRAME_DATA_HEADER && p->off <= p->cap && p->len > 0 &&
+	       p->len <= p->cap - p->off && p->n_more == 0;
 }
 
 /* Takes what did not pass out of the batch; answers go to `reply`. */
@@ -21,7 +22,7 @@ static void compact(struct lw_chain *c, struct lw_batch *b, struct lw_batch *rep
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct lw_packet *p = &b->pkt[i];
 
-		if (!in_bounds(p)) {
+		if (!lw_chain_in_bounds(p)) {
 			add(&c->broken, 1);
 		} else if (p->verdict == LW_VERDICT_PASS) {
 			b->pkt[kept++] = *p;

@@ -3,6 +3,7 @@
 #ifndef LW_PATH_CHAIN_H
 #define LW_PATH_CHAIN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <laneway/module.h>
@@ -21,6 +22,10 @@ struct lw_chain {
 	uint64_t dropped; /* by verdict, or an answer without room; one writer, relaxed readers */
 	uint64_t broken;  /* a filter failed or left a packet out of its bounds */
 };
+
+/* lw_chain_in_bounds() - a module left a packet where its bytes are, with room for a frame's header
+ * in front */
+bool lw_chain_in_bounds(const struct lw_packet *p);
 
 /**
  * lw_chain_ingress() - inside -> outside, first filter to last

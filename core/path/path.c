@@ -7,7 +7,6 @@
 
 #include "packet/ipv4.h"
 #include "packet/rewrite.h"
-#include "wire/frame.h"
 
 /* pieces of one socket write of a stream */
 #define STREAM_IOV 20u
@@ -308,8 +307,7 @@ static void reply_outside(struct lw_path *p, uint64_t at)
 		struct lw_seg seg;
 		int r = -EMSGSIZE;
 
-		/* the frame's header goes in front, where that of the packet's own frame was */
-		if (pkt->len <= p->inside_mtu && pkt->off >= LW_FRAME_DATA_HEADER)
+		if (pkt->len <= p->inside_mtu)
 			r = lw_seg_init(&seg, pkt);
 		if (r == 0)
 			r = lw_tunnel_tx(t, &seg, at, &k);
@@ -404,7 +402,8 @@ static bool admit(struct lw_path *p, struct lw_packet *pkt)
 {
 	struct lw_tunnel *t;
 
-	if (pkt->len > p->inside_mtu || !lw_ipv4_valid(lw_packet_data(pkt), pkt->len)) {
+	if (!lw_chain_in_bounds(pkt) || pkt->len > p->inside_mtu ||
+	    !lw_ipv4_valid(lw_packet_data(pkt), pkt->len)) {
 		add(&p->counters.inside_invalid, 1);
 		return false;
 	}

@@ -104,7 +104,9 @@ static int inside_recv(void *inst, struct lw_worker *w, uint32_t tag, struct lw_
 		if (p == NULL || (b->inside_burst > 0 && n == b->inside_burst))
 			return 0;
 		memcpy(lw_packet_data(p), item->data, item->len);
-		(void)lw_batch_commit(batch, item->len);
+		p = lw_batch_commit(batch, item->len);
+		if (b->inside_act != NULL)
+			b->inside_act(p);
 		free(bed_pop(&b->inside_in));
 	}
 	return b->inside_end;

@@ -102,6 +102,7 @@ struct path_bed {
 	int inside_end;        /* what inside recv() says when nothing is left */
 	uint32_t inside_burst; /* most packets of one recv(), 0: what the batch holds */
 	uint32_t inside_recvs;
+	void (*inside_act)(struct lw_packet *p); /* what recv() does to each packet */
 	struct bed_queue udp_in;
 	struct bed_queue udp_out;
 	struct bed_script udp_script;

@@ -5,6 +5,7 @@
 #include "fake/fake_host.h"
 #include "path/chain.h"
 #include "unit/test.h"
+#include "wire/frame.h"
 
 #define FILTERS 3
 #define BYTES   64u /* of each packet; the first is its letter */
@@ -21,6 +22,8 @@ enum act {
 	TOO_LONG,
 	EMPTY,
 	FAR,
+	NEAR,
+	AS_NEAR_AS_ALLOWED,
 	OVERFLOWING,
 	SCATTERED,
 	MARK
@@ -78,6 +81,13 @@ static void act(struct filter *f, struct lw_packet *p)
 		break;
 	case FAR:
 		p->off = p->cap + 1;
+		break;
+	case NEAR:
+		p->off = LW_FRAME_DATA_HEADER - 1;
+		break;
+	case AS_NEAR_AS_ALLOWED:
+		p->off = LW_FRAME_DATA_HEADER;
+		data[LW_FRAME_DATA_HEADER - (int)ROOM] = data[0];
 		break;
 	case OVERFLOWING:
 		p->len = UINT32_MAX - p->off + 8; /* off + len is small again */
@@ -228,6 +238,8 @@ static const struct act_case acts[] = {
 	{ "longer than its capacity", TOO_LONG, "ac", "", 0, 2 },
 	{ "no bytes left", EMPTY, "ac", "", 0, 2 },
 	{ "offset behind the end", FAR, "ac", "", 0, 2 },
+	{ "no room for a frame's header", NEAR, "ac", "", 0, 2 },
+	{ "just enough room", AS_NEAR_AS_ALLOWED, "abcb", "", 0, 0 },
 	{ "length that overflows", OVERFLOWING, "ac", "", 0, 2 },
 	{ "scattered bytes", SCATTERED, "ac", "", 0, 2 },
 };

@@ -291,6 +291,39 @@ static void from_inside__filter_answers__inside_gets_it_rewritten(void **state)
 	}
 }
 
+static void no_headroom(struct lw_packet *p)
+{
+	if (lw_packet_data(p)[p->len - 1] == 'x')
+		p->off = 2;
+}
+
+static void past_its_end(struct lw_packet *p)
+{
+	if (lw_packet_data(p)[p->len - 1] == 'x')
+		p->len = p->cap - p->off + 1;
+}
+
+/* A frame's header is written in front of the packet, where another one's memory may be. */
+static void from_inside__module_breaks_bounds__packet_is_invalid(void **state)
+{
+	static void (*const acts[])(struct lw_packet *) = { no_headroom, past_its_end };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+		struct bed_peer *peer = bed_join(b, false);
+
+		b->inside_act = acts[i];
+		bed_inside(b, peer, 100, 'x');
+		bed_inside(b, peer, 100, 'a');
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		bed_deliver(b);
+		bed_assert_marks(&peer->got, "a");
+		assert_int_equal(b->path.counters.inside_invalid, 1);
+		bed_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +337,7 @@ int main(void)
 		cmocka_unit_test(from_inside__no_buffers__tries_again_without_an_edge),
 		cmocka_unit_test(from_inside__too_large_for_the_path__that_one_is_lost),
 		cmocka_unit_test(from_inside__filter_answers__inside_gets_it_rewritten),
+		cmocka_unit_test(from_inside__module_breaks_bounds__packet_is_invalid),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
