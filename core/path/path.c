@@ -138,18 +138,38 @@ static void bury(struct lw_path *p, struct lw_tunnel *t)
 	p->dead = t;
 }
 
+/* Takes one session's packets out of a batch, from the packet `first` on. */
+static void forget_packets(struct lw_batch *b, uint32_t first, const struct lw_session *s)
+{
+	uint32_t kept = first;
+
+	for (uint32_t i = first; i < b->n; i++) {
+		if (b->pkt[i].session != s)
+			b->pkt[kept++] = b->pkt[i];
+	}
+	b->n = kept;
+}
+
+/* The filters hear of a session before they see its packets; if one refuses they see none. */
+static bool join_chain(struct lw_path *p, struct lw_tunnel *t)
+{
+	t->in_chain = lw_chain_open(&p->chain, &t->s) == 0;
+	if (!t->in_chain)
+		forget_packets(p->tx, 0, &t->s);
+	return t->in_chain;
+}
+
 void lw_path_after(struct lw_path *p, struct lw_tunnel *t, struct lw_sink *k)
 {
 	mark_dirty(p, t);
 	for (uint32_t i = 0; i < k->n_events; i++) {
 		const struct lw_event *e = &k->events[i];
 
-		if (e->type == LW_EVENT_ONLINE) {
-			if (lw_chain_open(&p->chain, &t->s) < 0) {
-				lw_path_close(p, t, t->last_rx_us);
-				return;
-			}
-			t->in_chain = true;
+		if (e->type == LW_EVENT_ONLINE && !join_chain(p, t)) {
+			if (t->state == LW_TUNNEL_CLOSED)
+				continue; /* the event for that follows */
+			lw_path_close(p, t, t->last_rx_us);
+			return;
 		}
 		p->ops->event(p->role, t, e);
 		if (e->type == LW_EVENT_CLOSED) {
@@ -491,16 +511,9 @@ int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at)
 /* Packets that wait must not name a session that is going. */
 static void forget_session(struct lw_path *p, const struct lw_tunnel *t)
 {
-	uint32_t kept = p->next;
-
-	for (uint32_t i = p->next; i < p->rx->n; i++) {
-		if (p->rx->pkt[i].session != &t->s) {
-			p->rx->pkt[kept++] = p->rx->pkt[i];
-		} else if (i == p->next) {
-			p->seg_open = false;
-		}
-	}
-	p->rx->n = kept;
+	if (p->next < p->rx->n && p->rx->pkt[p->next].session == &t->s)
+		p->seg_open = false;
+	forget_packets(p->rx, p->next, &t->s);
 }
 
 static void reap(struct lw_path *p)

@@ -151,6 +151,12 @@ void bed_remote_frames(struct path_bed *b, struct bed_peer *from, const void *p,
 /* bed_remote_flush() - move what the other end made to the outside module */
 void bed_remote_flush(struct path_bed *b, struct bed_peer *from);
 
+/* bed_make_run() - join the first n datagrams that wait into one, as receive offload does */
+void bed_make_run(struct path_bed *b, uint32_t n);
+
+/* bed_remote_auth() - the other end, a server, answers the login */
+void bed_remote_auth(struct path_bed *b, struct bed_peer *from);
+
 /* bed_deliver() - the other ends take what the path has sent */
 void bed_deliver(struct path_bed *b);
 

@@ -140,6 +140,42 @@ void bed_remote_frames(struct path_bed *b, struct bed_peer *from, const void *p,
 	absorb(b, from);
 }
 
+void bed_remote_auth(struct path_bed *b, struct bed_peer *from)
+{
+	const struct lw_auth_answer a = { .size = sizeof(a), .verdict = LW_AUTH_YES, .user = "me" };
+	struct lw_sink k = sink_of(from);
+
+	assert_int_equal(lw_tunnel_auth(from->remote, &a, b->now, &k), 0);
+	absorb(b, from);
+}
+
+void bed_make_run(struct path_bed *b, uint32_t n)
+{
+	uint8_t bytes[65536] = { 0 };
+	uint32_t len = 0;
+	uint16_t stride = (uint16_t)b->udp_in.head->len;
+	uint32_t tag = b->udp_in.head->tag;
+	struct bed_queue rest = { 0 };
+	struct bed_item *run;
+
+	while (n-- > 0) {
+		struct bed_item *item = bed_pop(&b->udp_in);
+
+		assert_true(len % stride == 0 && item->len <= stride);
+		memcpy(bytes + len, item->data, item->len);
+		len += item->len;
+		free(item);
+	}
+	rest = b->udp_in;
+	b->udp_in = (struct bed_queue){ 0 };
+	run = bed_push(&b->udp_in, bytes, len);
+	run->tag = tag;
+	run->gso_size = stride;
+	run->next = rest.head;
+	b->udp_in.tail = rest.head != NULL ? rest.tail : run;
+	b->udp_in.n += rest.n;
+}
+
 static void deliver_datagrams(struct path_bed *b)
 {
 	struct bed_item *item;

@@ -272,6 +272,88 @@ static void end__while_streams_are_flushed__each_once(void **state)
 	bed_destroy(b);
 }
 
+static void online__filter_refuses__closed_and_the_peer_is_told(void **state)
+{
+	(void)state;
+	for (int stream = 0; stream < 2; stream++) {
+		struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer;
+
+		(void)bed_add_filter(b);
+		bed_add_filter(b)->open_r = -EPERM;
+		peer = bed_join_pending(b, stream == 1);
+		answer(b, peer, LW_AUTH_YES);
+		assert_string_equal(b->log, stream ? "A+1 B+1 A-1 closed1 tcp-close1 gone1 "
+		                                   : "A+1 B+1 A-1 closed1 gone1 ");
+		assert_null(peer->t);
+		bed_deliver(b);
+		assert_int_equal(peer->remote->reason, LW_CLOSE_PEER);
+		bed_destroy(b);
+	}
+}
+
+/* What a client gets with its AuthSuccess, in one run or chunk. */
+static struct path_bed *join_with(bool stream, bool with_goodbye, int open_r)
+{
+	struct path_bed *b = bed_create(LW_ROLE_CLIENT, CHUNKS);
+	struct bed_peer *peer;
+
+	bed_add_filter(b)->open_r = open_r;
+	peer = bed_join_pending(b, stream);
+	bed_remote_auth(b, peer);
+	if (with_goodbye)
+		bed_remote_frames(b, peer, goodbye, 1);
+	else
+		bed_remote(b, peer, 40, 'a');
+	if (stream) {
+		(void)bed_tcp(b, peer);
+		assert_null(bed_conn_of(b, peer)->in.head);
+	} else {
+		bed_make_run(b, b->udp_in.n);
+		assert_int_equal(bed_udp(b), -EAGAIN);
+	}
+	return b;
+}
+
+static void online__packet_in_the_same_run__filters_hear_of_the_session_first(void **state)
+{
+	(void)state;
+	for (int stream = 0; stream < 2; stream++) {
+		struct path_bed *b = join_with(stream == 1, false, 0);
+
+		assert_string_equal(b->log, "A+1 online1 ");
+		assert_int_equal(b->filters[0].packets, 1);
+		bed_assert_marks(&b->inside_out, "a");
+		bed_destroy(b);
+
+		b = join_with(stream == 1, false, -EPERM);
+		assert_string_equal(b->log, stream ? "A+1 closed1 tcp-close1 gone1 "
+		                                   : "A+1 closed1 gone1 ");
+		assert_int_equal(b->filters[0].packets, 0); /* it does not know that session */
+		assert_int_equal(b->inside_out.n, 0);
+		bed_destroy(b);
+	}
+}
+
+static void online__goodbye_in_the_same_run__closed_once_whatever_filters_say(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		bool stream = i % 2 == 1;
+		struct path_bed *b = join_with(stream, true, i < 2 ? 0 : -EPERM);
+
+		if (i < 2)
+			assert_string_equal(b->log,
+			                    stream ? "A+1 online1 closed1 A-1 tcp-close1 gone1 "
+			                           : "A+1 online1 closed1 A-1 gone1 ");
+		else
+			assert_string_equal(b->log, stream ? "A+1 closed1 tcp-close1 gone1 "
+			                                   : "A+1 closed1 gone1 ");
+		assert_null(b->peers[0].t);
+		bed_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +367,9 @@ int main(void)
 		cmocka_unit_test(end__from_within_an_event__each_once),
 		cmocka_unit_test(end__itself_within_its_event__once),
 		cmocka_unit_test(end__while_streams_are_flushed__each_once),
+		cmocka_unit_test(online__filter_refuses__closed_and_the_peer_is_told),
+		cmocka_unit_test(online__packet_in_the_same_run__filters_hear_of_the_session_first),
+		cmocka_unit_test(online__goodbye_in_the_same_run__closed_once_whatever_filters_say),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,34 +83,6 @@ static void from_udp__nobodys_datagram__the_others_are_served(void **state)
 	bed_destroy(b);
 }
 
-/* Joins the first n datagrams that wait into one run, as receive offload does. */
-static void make_run(struct path_bed *b, uint32_t n)
-{
-	uint8_t bytes[65536] = { 0 };
-	uint32_t len = 0;
-	uint16_t stride = (uint16_t)b->udp_in.head->len;
-	uint32_t tag = b->udp_in.head->tag;
-	struct bed_queue rest = { 0 };
-	struct bed_item *run;
-
-	while (n-- > 0) {
-		struct bed_item *item = bed_pop(&b->udp_in);
-
-		assert_true(len % stride == 0 && item->len <= stride);
-		memcpy(bytes + len, item->data, item->len);
-		len += item->len;
-		free(item);
-	}
-	rest = b->udp_in;
-	b->udp_in = (struct bed_queue){ 0 };
-	run = bed_push(&b->udp_in, bytes, len);
-	run->tag = tag;
-	run->gso_size = stride;
-	run->next = rest.head;
-	b->udp_in.tail = rest.head != NULL ? rest.tail : run;
-	b->udp_in.n += rest.n;
-}
-
 static void from_udp__run__each_datagram_in_it_counts(void **state)
 {
 	static const struct {
@@ -129,7 +101,7 @@ static void from_udp__run__each_datagram_in_it_counts(void **state)
 			bed_remote(b, peer, n + 1 == runs[i].n ? runs[i].last : 600,
 			           (uint8_t)marks[n]);
 		}
-		make_run(b, runs[i].n);
+		bed_make_run(b, runs[i].n);
 		bed_remote(b, peer, 100, 'z');
 		marks[runs[i].n] = 'z';
 		assert_int_equal(bed_udp(b), -EAGAIN);
