@@ -10,6 +10,8 @@
 
 /* pieces of one socket write of a stream */
 #define STREAM_IOV 20u
+/* what a packet may need in a stream beyond its own bytes */
+#define STREAM_RECORD_EXTRA 128u
 /* bytes taken from one connection in one round, so that others get their turn */
 #define TCP_ROUND_BYTES (512u << 10)
 
@@ -257,13 +259,28 @@ static void flush_senders(struct lw_path *p, uint64_t at)
 	}
 }
 
-bool lw_path_blocked(const struct lw_path *p)
+/*
+ * A client's stream that is full; its socket's edge will make room. Reading goes on when half of it
+ * is free again. A server's inside serves others and does not wait for a stream.
+ */
+static bool stream_waits(const struct lw_path *p, const struct lw_packet *pkt)
+{
+	const struct lw_tunnel *t = tunnel_of(pkt);
+
+	if (p->role_kind != LW_ROLE_CLIENT || !t->is_stream || t->state != LW_TUNNEL_ONLINE)
+		return false;
+	return t->stream.used > LW_STREAM_MAX / 2 ||
+	       (t->stream.used > 0 &&
+	        lw_stream_room(&t->stream, false) < pkt->len + STREAM_RECORD_EXTRA);
+}
+
+bool lw_path_paused(const struct lw_path *p)
 {
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		if (!p->ports[i].tcp && p->ports[i].sender.blocked)
 			return true;
 	}
-	return false;
+	return p->next < p->rx->n && stream_waits(p, &p->rx->pkt[p->next]);
 }
 
 uint64_t lw_path_deadline(const struct lw_path *p)
@@ -463,9 +480,19 @@ static int refill(struct lw_path *p, uint32_t tag)
 	return r;
 }
 
+/* A packet found no room: send what is there. */
+static void make_room(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
+{
+	mark_dirty(p, t);
+	flush_streams(p);
+	flush_senders(p, at);
+}
+
 /* false: no room outside; the packet waits as it is */
 static bool transmit(struct lw_path *p, uint64_t at)
 {
+	uint32_t stuck = UINT32_MAX; /* the segment that found no room before */
+
 	while (p->next < p->rx->n) {
 		struct lw_packet *pkt = &p->rx->pkt[p->next];
 		struct lw_tunnel *t = tunnel_of(pkt);
@@ -476,16 +503,18 @@ static bool transmit(struct lw_path *p, uint64_t at)
 			add(&p->counters.inside_invalid, 1);
 		else
 			r = lw_tunnel_tx(t, &p->seg, at, &k);
-		if (r == -EAGAIN) {
+		if (r == -EAGAIN && p->seg.next != stuck) {
 			p->seg_open = true;
-			mark_dirty(p, t);
-			flush_streams(p);
-			flush_senders(p, at);
-			if (t->is_stream ? t->stream.used > LW_STREAM_MAX / 2
-			                 : port_of(t)->sender.blocked)
+			stuck = p->seg.next;
+			make_room(p, t, at);
+			if (lw_path_paused(p))
 				return false;
 			continue;
 		}
+		if (r == -EAGAIN) /* nothing that it could wait for */
+			lw_count(&p->sessions,
+			         t->is_stream ? LW_CTR_STREAM_FULL : LW_CTR_SINK_FULL);
+		stuck = UINT32_MAX;
 		p->seg_open = false;
 		p->next++;
 		if (p->next == p->rx->n || tunnel_of(&p->rx->pkt[p->next]) != t)
@@ -496,12 +525,13 @@ static bool transmit(struct lw_path *p, uint64_t at)
 
 int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at)
 {
-	int r = 0;
+	int r = -EBUSY;
 
-	if (p->next == p->rx->n)
-		r = refill(p, tag);
-	if (!transmit(p, at))
-		r = -EBUSY;
+	if (!lw_path_paused(p)) {
+		r = p->next == p->rx->n ? refill(p, tag) : 0;
+		if (!transmit(p, at))
+			r = -EBUSY;
+	}
 	lw_path_flush(p, at);
 	return r;
 }

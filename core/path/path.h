@@ -119,8 +119,8 @@ void lw_path_fini(struct lw_path *p);
 /**
  * lw_path_from_inside() - one batch from the inside to tunnels
  *
- * Return: 0: more may wait; -EAGAIN: drained; -EBUSY: an outside is blocked, call again after it
- *         is not; any other: the inside is gone.
+ * Return: 0: more may wait; -EAGAIN: drained; -EBUSY: an outside is full, call again when
+ *         lw_path_paused() says no; any other: the inside is gone.
  */
 int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at);
 
@@ -146,8 +146,9 @@ void lw_path_drop(struct lw_path *p, struct lw_tunnel *t);
 /* lw_path_flush() - send what the last calls made, then destroy what they closed */
 void lw_path_flush(struct lw_path *p, uint64_t at);
 
-/* lw_path_blocked() - an outside socket is blocked: do not read the inside */
-bool lw_path_blocked(const struct lw_path *p);
+/* lw_path_paused() - an outside socket is full: the inside is not read until it has taken
+ * something, or what waits for it was dropped */
+bool lw_path_paused(const struct lw_path *p);
 
 /* lw_path_deadline() - when a blocked socket must be tried again without an edge */
 uint64_t lw_path_deadline(const struct lw_path *p);

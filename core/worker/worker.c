@@ -218,7 +218,6 @@ static void writable(struct lw_core *c, struct lw_watch *w)
 	struct lw_port *port;
 
 	(void)arm(c, w, EPOLL_CTL_MOD, false);
-	c->paused = false;
 	if (w->attach->kind != LW_ATTACH_PORT)
 		return;
 	port = port_of(c, w);
@@ -271,13 +270,9 @@ static bool serve(struct lw_core *c, struct lw_watch *w)
 
 	switch (w->attach->kind) {
 	case LW_ATTACH_INSIDE:
-		if (c->paused)
-			return true;
 		r = lw_path_from_inside(&c->path, w->key.tag, c->now_us);
-		if (r == -EBUSY) {
-			c->paused = true;
+		if (r == -EBUSY)
 			return true;
-		}
 		if (r < 0 && r != -EAGAIN) {
 			c->failed = r;
 			c->stop = true;
@@ -328,10 +323,12 @@ static void expire_timers(struct lw_core *c)
 
 static bool something_ready(const struct lw_core *c)
 {
-	const struct lw_watch *w = c->ready;
-
-	/* the inside alone, paused, is no reason to hurry */
-	return w != NULL && !(c->paused && w->next == NULL && w->attach->kind == LW_ATTACH_INSIDE);
+	for (const struct lw_watch *w = c->ready; w != NULL; w = w->next) {
+		/* the inside, paused, is no reason to hurry */
+		if (w->attach->kind != LW_ATTACH_INSIDE || !lw_path_paused(&c->path))
+			return true;
+	}
+	return false;
 }
 
 static int wait_ms(struct lw_core *c, uint64_t max_wait_us)
@@ -382,10 +379,8 @@ int lw_core_round(struct lw_core *c, uint64_t max_wait_us)
 		if (w != NULL && !w->gone && w->writing && (events[i].events & EPOLLOUT))
 			writable(c, w);
 	}
-	if (c->path.n_ports > 0 && lw_path_deadline(&c->path) <= c->now_us) {
+	if (c->path.n_ports > 0 && lw_path_deadline(&c->path) <= c->now_us)
 		lw_path_flush(&c->path, c->now_us);
-		c->paused = false;
-	}
 	serve_ready(c);
 	expire_timers(c);
 	free_gone(c);

@@ -56,8 +56,7 @@ struct lw_core {
 	struct lw_watch *ready; /* ring: first */
 	struct lw_watch *ready_last;
 	int epfd;
-	int failed;  /* why the loop ended by itself, negative errno */
-	bool paused; /* the inside is not read: an outside is blocked */
+	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;
 	bool started;
 	struct lw_mailbox *ended_to; /* told when the loop ends by itself; NULL: nobody */

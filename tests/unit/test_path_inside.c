@@ -167,7 +167,7 @@ static void from_inside__socket_full__packet_waits_and_goes_first(void **state)
 	for (char c = 'a'; c <= 'j'; c++)
 		bed_inside(b, peer, 500, (uint8_t)c);
 	assert_int_equal(bed_from_inside(b), -EBUSY);
-	assert_true(lw_path_blocked(&b->path));
+	assert_true(lw_path_paused(&b->path));
 	assert_true(peer->wants > 0);
 	assert_int_equal(lw_path_deadline(&b->path), b->now + LW_SEND_WAIT_US);
 	recvs = b->inside_recvs;
@@ -176,7 +176,7 @@ static void from_inside__socket_full__packet_waits_and_goes_first(void **state)
 	assert_int_equal(b->inside_recvs, recvs);
 	lw_sender_unblock(&bed_udp_port(b)->sender, peer->tag);
 	lw_path_flush(&b->path, b->now);
-	assert_false(lw_path_blocked(&b->path));
+	assert_false(lw_path_paused(&b->path));
 	assert_true(lw_path_deadline(&b->path) == UINT64_MAX);
 	assert_int_equal(bed_from_inside(b), 0); /* the rest of that batch */
 	assert_int_equal(bed_from_inside(b), -EAGAIN);
@@ -199,7 +199,7 @@ static void from_inside__socket_stays_full__drops_after_20_ms_and_goes_on(void *
 	assert_int_equal(bed_from_inside(b), -EBUSY);
 	b->now = lw_path_deadline(&b->path);
 	lw_path_flush(&b->path, b->now);
-	assert_false(lw_path_blocked(&b->path));
+	assert_false(lw_path_paused(&b->path));
 	assert_int_equal(bed_from_inside(b), 0);
 	bed_deliver(b);
 	bed_assert_marks(&peer->got, "adefg"); /* b and c waited in the wire batch, d outside */
@@ -324,6 +324,31 @@ static void from_inside__module_breaks_bounds__packet_is_invalid(void **state)
 	}
 }
 
+/* interfaces.md, "Back-pressure": a full socket stops the reading at once, not when memory ends. */
+static void from_inside__socket_full__nothing_is_read(void **state)
+{
+	static const struct bed_step full[] = { { -EAGAIN, 1 }, { 0 } };
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *peer = bed_join(b, false);
+
+	(void)state;
+	bed_script_set(&b->udp_script, full);
+	bed_inside(b, peer, 500, 'a');
+	bed_inside(b, peer, 500, 'b');
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	assert_true(lw_path_paused(&b->path));
+	bed_inside(b, peer, 500, 'c');
+	assert_int_equal(bed_from_inside(b), -EBUSY);
+	assert_int_equal(b->inside_recvs, 1);
+	lw_sender_unblock(&bed_udp_port(b)->sender, peer->tag);
+	lw_path_flush(&b->path, b->now);
+	assert_false(lw_path_paused(&b->path));
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	bed_deliver(b);
+	bed_assert_marks(&peer->got, "abc");
+	bed_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +363,7 @@ int main(void)
 		cmocka_unit_test(from_inside__too_large_for_the_path__that_one_is_lost),
 		cmocka_unit_test(from_inside__filter_answers__inside_gets_it_rewritten),
 		cmocka_unit_test(from_inside__module_breaks_bounds__packet_is_invalid),
+		cmocka_unit_test(from_inside__socket_full__nothing_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -295,6 +295,103 @@ static void tcp_module__takes_more_than_there_is__ends_that_connection(void **st
 	}
 }
 
+static void edge(struct path_bed *b, const struct bed_peer *peer)
+{
+	struct lw_sink k = lw_path_sink(&b->path, peer->t); /* as the worker does */
+
+	lw_path_after(&b->path, peer->t, &k);
+	lw_path_flush(&b->path, b->now);
+}
+
+static int read_inside(struct path_bed *b)
+{
+	int r;
+
+	do {
+		r = bed_from_inside(b);
+	} while (r == 0);
+	return r;
+}
+
+/* The pool is dry long before the stream is full: its socket must give chunks back first. */
+static void to_tcp__client_pool_dry__inside_waits_and_nothing_is_lost(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_CLIENT, 4);
+	struct bed_peer *peer = bed_join(b, true);
+
+	(void)state;
+	bed_conn_of(b, peer)->send_room = 0;
+	fill(b, peer, 80);
+	assert_int_equal(read_inside(b), -EBUSY);
+	assert_true(peer->t->stream.used < LW_STREAM_MAX / 2);
+	assert_true(lw_path_paused(&b->path));
+	bed_conn_of(b, peer)->send_room = 20000;
+	edge(b, peer);
+	assert_false(lw_path_paused(&b->path));
+	assert_int_equal(read_inside(b), -EBUSY);
+	bed_conn_of(b, peer)->send_room = UINT64_MAX;
+	edge(b, peer);
+	assert_int_equal(read_inside(b), -EAGAIN);
+	bed_deliver(b);
+	assert_int_equal(peer->got.n, 80);
+	bed_destroy(b);
+}
+
+/* Others hold all chunks and no edge of this one's will come: its packets are lost, as on a
+ * network.
+ */
+static void to_tcp__client_pool_held_by_another__drops_and_goes_on(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_CLIENT, 4);
+	struct bed_peer *stuck = bed_join(b, true);
+	struct bed_peer *other = bed_join(b, true);
+
+	(void)state;
+	bed_conn_of(b, stuck)->send_room = 0;
+	fill(b, stuck, 64);
+	assert_int_equal(read_inside(b), -EBUSY);
+	lw_path_flush(&b->path, b->now);
+	bed_clear(&b->inside_in);
+	b->path.next = b->path.rx->n; /* what waited is not the matter here */
+	stuck->listed = false;
+	fill(b, other, 3);
+	assert_int_equal(read_inside(b), -EAGAIN);
+	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 3);
+	assert_false(lw_path_paused(&b->path));
+	stuck->listed = true;
+	bed_destroy(b);
+}
+
+/* A tunnel that dies while the inside waits for it must not leave it waiting. */
+static void to_tcp__client_connection_dies_while_full__inside_is_read_on(void **state)
+{
+	(void)state;
+	for (int how = 0; how < 3; how++) {
+		struct path_bed *b = bed_create(LW_ROLE_CLIENT, CHUNKS);
+		struct bed_peer *peer = bed_join(b, true);
+		struct bed_peer *next = bed_join(b, false);
+
+		bed_conn_of(b, peer)->send_room = how == 0 ? 100000 : 0;
+		fill(b, peer, 250);
+		if (how == 0) /* while its packets are on their way */
+			bed_conn_of(b, peer)->send_lie = 10000000;
+		assert_int_equal(read_inside(b), how == 0 ? -EAGAIN : -EBUSY);
+		if (how == 1) /* as the keepalive does */
+			lw_path_close(&b->path, peer->t, b->now);
+		if (how == 2)
+			lw_path_drop(&b->path, peer->t);
+		lw_path_flush(&b->path, b->now);
+		assert_null(peer->t);
+		assert_false(lw_path_paused(&b->path));
+		bed_inside(b, next, 100, 'a');
+		assert_int_equal(read_inside(b), -EAGAIN);
+		assert_int_equal(b->inside_in.n, 0);
+		bed_deliver(b);
+		assert_true(next->got.n > 0);
+		bed_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +405,9 @@ int main(void)
 		cmocka_unit_test(from_tcp__tunnel_closes_within_a_chunk__rest_is_left),
 		cmocka_unit_test(from_tcp__one_never_stops__gives_the_turn_away),
 		cmocka_unit_test(tcp_module__takes_more_than_there_is__ends_that_connection),
+		cmocka_unit_test(to_tcp__client_pool_dry__inside_waits_and_nothing_is_lost),
+		cmocka_unit_test(to_tcp__client_pool_held_by_another__drops_and_goes_on),
+		cmocka_unit_test(to_tcp__client_connection_dies_while_full__inside_is_read_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
