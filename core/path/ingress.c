@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside -> outside. */
+#include <errno.h>
+
+#include "packet/ipv4.h"
+#include "packet/rewrite.h"
+#include "path/path_priv.h"
+
+/* pieces of one socket write of a stream */
+#define STREAM_IOV 20u
+/* what a packet may need in a stream beyond its own bytes */
+#define STREAM_RECORD_EXTRA 128u
+
+/* --- from tunnels to sockets --- */
+
+/* One connection's ciphertext, as far as its socket takes it. */
+static void flush_stream(struct lw_path *p, struct lw_tunnel *t)
+{
+	struct lw_port *port = lw_path_port(t);
+	struct iovec iov[STREAM_IOV];
+
+	while (t->stream.used > 0) {
+		uint32_t n = lw_stream_peek(&t->stream, iov, STREAM_IOV);
+		uint32_t sent = 0;
+		int r = port->module->ops.tcp->send(port->inst, port->w, t->endpoint.tag, iov, n,
+		                                    &sent);
+
+		if (r == -EAGAIN || r == -EINPROGRESS || (r == 0 && sent == 0)) {
+			p->driver_ops->want_write(p->driver, port, t->endpoint.tag);
+			return;
+		}
+		if (r < 0 || sent > t->stream.used) {
+			lw_path_drop(p, t);
+			return;
+		}
+		lw_stream_consume(&t->stream, sent);
+	}
+}
+
+static void flush_streams(struct lw_path *p)
+{
+	while (p->dirty != NULL) {
+		struct lw_tunnel *t = p->dirty;
+
+		p->dirty = t->next_dirty;
+		t->dirty = false;
+		flush_stream(p, t);
+	}
+}
+
+static void flush_senders(struct lw_path *p, uint64_t at)
+{
+	for (uint32_t i = 0; i < p->n_ports; i++) {
+		struct lw_port *port = &p->ports[i];
+
+		if (port->tcp || port->wire->n == 0)
+			continue;
+		if (!lw_sender_flush(&port->sender, at) && port->sender.retry_at_us == UINT64_MAX)
+			p->driver_ops->want_write(p->driver, port, port->sender.blocked_tag);
+	}
+}
+
+void lw_path_flush_outside(struct lw_path *p, uint64_t at)
+{
+	flush_streams(p);
+	flush_senders(p, at);
+}
+
+/*
+ * A client's stream that is full; its socket's edge will make room. Reading goes on when half of it
+ * is free again. A server's inside serves others and does not wait for a stream.
+ */
+static bool stream_waits(const struct lw_path *p, const struct lw_packet *pkt)
+{
+	const struct lw_tunnel *t = lw_path_tunnel(pkt);
+
+	if (p->role_kind != LW_ROLE_CLIENT || !t->is_stream || t->state != LW_TUNNEL_ONLINE)
+		return false;
+	return t->stream.used > LW_STREAM_MAX / 2 ||
+	       (t->stream.used > 0 &&
+	        lw_stream_room(&t->stream, false) < pkt->len + STREAM_RECORD_EXTRA);
+}
+
+bool lw_path_paused(const struct lw_path *p)
+{
+	for (uint32_t i = 0; i < p->n_ports; i++) {
+		if (!p->ports[i].tcp && p->ports[i].sender.blocked)
+			return true;
+	}
+	return p->next < p->rx->n && stream_waits(p, &p->rx->pkt[p->next]);
+}
+
+uint64_t lw_path_deadline(const struct lw_path *p)
+{
+	uint64_t best = UINT64_MAX;
+
+	for (uint32_t i = 0; i < p->n_ports; i++) {
+		uint64_t d = p->ports[i].tcp ? UINT64_MAX : lw_sender_deadline(&p->ports[i].sender);
+
+		best = d < best ? d : best;
+	}
+	return best;
+}
+
+/* --- from the inside to tunnels --- */
+
+static bool admit(struct lw_path *p, struct lw_packet *pkt)
+{
+	struct lw_tunnel *t;
+
+	if (!lw_chain_in_bounds(pkt) || pkt->len > p->inside_mtu ||
+	    !lw_ipv4_valid(lw_packet_data(pkt), pkt->len)) {
+		lw_path_add(&p->counters.inside_invalid, 1);
+		return false;
+	}
+	t = p->ops->by_inside(p->role, pkt);
+	if (t == NULL || t->state != LW_TUNNEL_ONLINE) {
+		lw_path_add(&p->counters.inside_no_session, 1);
+		return false;
+	}
+	pkt->session = &t->s;
+	if (p->role_kind == LW_ROLE_SERVER)
+		(void)lw_rewrite_dst(pkt, lw_ipv4_number(&t->s.told));
+	else
+		(void)lw_rewrite_src(pkt, lw_ipv4_number(&t->s.told));
+	return true;
+}
+
+static int refill(struct lw_path *p, uint32_t tag)
+{
+	struct lw_batch *b = p->rx;
+	uint32_t kept = 0;
+	int r;
+
+	lw_batch_reset(b);
+	p->next = 0;
+	p->seg_open = false;
+	r = p->inside->recv(p->inside_inst, p->inside_w, tag, b);
+	lw_path_add(&p->counters.inside_rx, b->n);
+	lw_path_add(&p->counters.inside_rx_bytes, lw_path_bytes(b->pkt, b->n));
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (admit(p, &b->pkt[i]))
+			b->pkt[kept++] = b->pkt[i];
+	}
+	b->n = kept;
+	lw_chain_ingress(&p->chain, b, p->reply);
+	lw_path_send_inside(p, p->reply);
+	lw_batch_reset(p->reply);
+	return r;
+}
+
+/* A packet found no room: send what is there. */
+static void make_room(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
+{
+	lw_path_mark_dirty(p, t);
+	lw_path_flush_outside(p, at);
+}
+
+/* false: no room outside; the packet waits as it is */
+static bool transmit(struct lw_path *p, uint64_t at)
+{
+	uint32_t stuck = UINT32_MAX; /* the segment that found no room before */
+
+	while (p->next < p->rx->n) {
+		struct lw_packet *pkt = &p->rx->pkt[p->next];
+		struct lw_tunnel *t = lw_path_tunnel(pkt);
+		struct lw_sink k = { .wire = lw_path_port(t)->wire, .inside = p->tx };
+		int r = 0;
+
+		if (!p->seg_open && lw_seg_init(&p->seg, pkt) < 0)
+			lw_path_add(&p->counters.inside_invalid, 1);
+		else
+			r = lw_tunnel_tx(t, &p->seg, at, &k);
+		if (r == -EAGAIN && p->seg.next != stuck) {
+			p->seg_open = true;
+			stuck = p->seg.next;
+			make_room(p, t, at);
+			if (lw_path_paused(p))
+				return false;
+			continue;
+		}
+		if (r == -EAGAIN) /* nothing that it could wait for */
+			lw_count(&p->sessions,
+			         t->is_stream ? LW_CTR_STREAM_FULL : LW_CTR_SINK_FULL);
+		stuck = UINT32_MAX;
+		p->seg_open = false;
+		p->next++;
+		if (p->next == p->rx->n || lw_path_tunnel(&p->rx->pkt[p->next]) != t)
+			lw_path_after(p, t, &k);
+	}
+	return true;
+}
+
+int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at)
+{
+	int r = -EBUSY;
+
+	if (!lw_path_paused(p)) {
+		r = p->next == p->rx->n ? refill(p, tag) : 0;
+		if (!transmit(p, at))
+			r = -EBUSY;
+	}
+	lw_path_flush(p, at);
+	return r;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of core/path/ share of a path. */
+#ifndef LW_PATH_PATH_PRIV_H
+#define LW_PATH_PATH_PRIV_H
+
+#include "path/path.h"
+
+static inline void lw_path_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t lw_path_bytes(const struct lw_packet *p, uint32_t n)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += p[i].len + p[i].more_len;
+	return sum;
+}
+
+static inline struct lw_tunnel *lw_path_tunnel(const struct lw_packet *p)
+{
+	return (struct lw_tunnel *)p->session; /* a tunnel begins with its session */
+}
+
+static inline struct lw_port *lw_path_port(const struct lw_tunnel *t)
+{
+	return t->port;
+}
+
+/* path.c */
+void lw_path_mark_dirty(struct lw_path *p, struct lw_tunnel *t);
+
+/* ingress.c: send what tunnels made, as far as sockets take it */
+void lw_path_flush_outside(struct lw_path *p, uint64_t at);
+
+/* egress.c: packets, or answers of filters, to the inside */
+void lw_path_send_inside(struct lw_path *p, struct lw_batch *b);
+/* egress.c: through the chain to the inside what tunnels made */
+void lw_path_flush_inside(struct lw_path *p, uint64_t at);
+
+#endif
