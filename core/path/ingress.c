@@ -13,8 +13,8 @@
 
 /* --- from tunnels to sockets --- */
 
-/* One connection's ciphertext, as far as its socket takes it. */
-static void flush_stream(struct lw_path *p, struct lw_tunnel *t)
+/* One connection's ciphertext, as far as its socket takes it; false: the kernel has no memory. */
+static bool flush_stream(struct lw_path *p, struct lw_tunnel *t)
 {
 	struct lw_port *port = lw_path_port(t);
 	struct iovec iov[STREAM_IOV];
@@ -25,26 +25,49 @@ static void flush_stream(struct lw_path *p, struct lw_tunnel *t)
 		int r = port->module->ops.tcp->send(port->inst, port->w, t->endpoint.tag, iov, n,
 		                                    &sent);
 
+		if (r == -ENOBUFS)
+			return false;
 		if (r == -EAGAIN || r == -EINPROGRESS || (r == 0 && sent == 0)) {
 			p->driver_ops->want_write(p->driver, port, t->endpoint.tag);
-			return;
+			break;
 		}
 		if (r < 0 || sent > t->stream.used) {
 			lw_path_drop(p, t);
-			return;
+			break;
 		}
 		lw_stream_consume(&t->stream, sent);
 	}
+	return true;
 }
 
-static void flush_streams(struct lw_path *p)
+/* Those for which the kernel had no memory: another try, at most one a millisecond. */
+static void take_again(struct lw_path *p, uint64_t at)
 {
+	if (at < p->again_at_us)
+		return;
+	while (p->again != NULL) {
+		struct lw_tunnel *t = p->again;
+
+		p->again = t->next_dirty;
+		t->next_dirty = p->dirty;
+		p->dirty = t;
+	}
+}
+
+static void flush_streams(struct lw_path *p, uint64_t at)
+{
+	take_again(p, at);
 	while (p->dirty != NULL) {
 		struct lw_tunnel *t = p->dirty;
 
 		p->dirty = t->next_dirty;
-		t->dirty = false;
-		flush_stream(p, t);
+		t->dirty = !flush_stream(p, t);
+		if (!t->dirty)
+			continue;
+		if (p->again == NULL)
+			p->again_at_us = at + LW_SEND_RETRY_US;
+		t->next_dirty = p->again;
+		p->again = t;
 	}
 }
 
@@ -62,7 +85,7 @@ static void flush_senders(struct lw_path *p, uint64_t at)
 
 void lw_path_flush_outside(struct lw_path *p, uint64_t at)
 {
-	flush_streams(p);
+	flush_streams(p, at);
 	flush_senders(p, at);
 }
 
@@ -92,7 +115,7 @@ bool lw_path_paused(const struct lw_path *p)
 
 uint64_t lw_path_deadline(const struct lw_path *p)
 {
-	uint64_t best = UINT64_MAX;
+	uint64_t best = p->again != NULL ? p->again_at_us : UINT64_MAX;
 
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		uint64_t d = p->ports[i].tcp ? UINT64_MAX : lw_sender_deadline(&p->ports[i].sender);

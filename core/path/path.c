@@ -188,6 +188,14 @@ static void forget_session(struct lw_path *p, const struct lw_tunnel *t)
 	forget_packets(p->rx, p->next, &t->s);
 }
 
+static void unlink_dirty(struct lw_tunnel **list, const struct lw_tunnel *t)
+{
+	while (*list != NULL && *list != t)
+		list = &(*list)->next_dirty;
+	if (*list != NULL)
+		*list = t->next_dirty;
+}
+
 static void reap(struct lw_path *p)
 {
 	while (p->dead != NULL) {
@@ -195,6 +203,10 @@ static void reap(struct lw_path *p)
 
 		p->dead = t->next_dead;
 		forget_session(p, t);
+		if (t->dirty) {
+			unlink_dirty(&p->dirty, t);
+			unlink_dirty(&p->again, t);
+		}
 		if (t->in_chain)
 			lw_chain_close(&p->chain, &t->s);
 		if (t->is_stream)

@@ -100,7 +100,9 @@ struct lw_path {
 	struct lw_seg seg;      /* of rx->pkt[next], where a tunnel had no room */
 	bool seg_open;
 	uint8_t *tcp_buf;
-	struct lw_tunnel *dirty;
+	struct lw_tunnel *dirty; /* streams to flush */
+	struct lw_tunnel *again; /* the same, but not before again_at_us */
+	uint64_t again_at_us;
 	struct lw_tunnel *dead;
 	struct lw_chunk_pool chunks;
 	struct lw_counters sessions;
@@ -150,7 +152,7 @@ void lw_path_flush(struct lw_path *p, uint64_t at);
  * something, or what waits for it was dropped */
 bool lw_path_paused(const struct lw_path *p);
 
-/* lw_path_deadline() - when a blocked socket must be tried again without an edge */
+/* lw_path_deadline() - when to flush again although no edge came */
 uint64_t lw_path_deadline(const struct lw_path *p);
 
 #endif

@@ -392,6 +392,42 @@ static void to_tcp__client_connection_dies_while_full__inside_is_read_on(void **
 	}
 }
 
+/* A moment without memory in the kernel is no reason to end sessions. */
+static void to_tcp__no_buffers__tries_again_in_a_millisecond(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+	struct bed_peer *peer = bed_join(b, true);
+	struct bed_peer *dies = bed_join(b, true);
+	struct bed_conn *c = bed_conn_of(b, peer);
+
+	(void)state;
+	c->send_error = -ENOBUFS;
+	bed_conn_of(b, dies)->send_error = -ENOBUFS;
+	bed_inside(b, peer, 100, 'a');
+	bed_inside(b, dies, 100, 'x');
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	assert_string_equal(b->log, "");
+	assert_int_equal(peer->wants, 0); /* it is writable, so an edge would come at once */
+	assert_int_equal(lw_path_deadline(&b->path), b->now + LW_SEND_RETRY_US);
+	bed_inside(b, peer, 100, 'b');
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	assert_int_equal(c->send_calls, 1);
+	lw_path_drop(&b->path, dies->t); /* while it waits */
+	lw_path_flush(&b->path, b->now);
+	assert_null(dies->t);
+	b->now = lw_path_deadline(&b->path);
+	lw_path_flush(&b->path, b->now);
+	assert_int_equal(c->send_calls, 2);
+	assert_int_equal(lw_path_deadline(&b->path), b->now + LW_SEND_RETRY_US);
+	c->send_error = 0;
+	b->now = lw_path_deadline(&b->path);
+	lw_path_flush(&b->path, b->now);
+	assert_true(lw_path_deadline(&b->path) == UINT64_MAX);
+	bed_deliver(b);
+	bed_assert_marks(&peer->got, "ab");
+	bed_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -408,6 +444,7 @@ int main(void)
 		cmocka_unit_test(to_tcp__client_pool_dry__inside_waits_and_nothing_is_lost),
 		cmocka_unit_test(to_tcp__client_pool_held_by_another__drops_and_goes_on),
 		cmocka_unit_test(to_tcp__client_connection_dies_while_full__inside_is_read_on),
+		cmocka_unit_test(to_tcp__no_buffers__tries_again_in_a_millisecond),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
