@@ -77,6 +77,12 @@ void lw_path_flush_inside(struct lw_path *p, uint64_t at)
 	lw_batch_reset(p->tx);
 }
 
+/* Less than half is left: what the next tunnel makes may not fit. */
+static bool is_crowded(const struct lw_batch *b)
+{
+	return b->n > b->cap / 2 || b->arena_used > b->arena_cap / 2;
+}
+
 int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint64_t at)
 {
 	int r;
@@ -93,6 +99,8 @@ int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint
 
 		(void)lw_tunnel_rx(t, dgram, at, &k);
 		lw_path_after(p, t, &k);
+		if (is_crowded(p->tx))
+			lw_path_flush_inside(p, at);
 	}
 	p->ops->after_dgrams(p->role, port);
 	lw_path_flush(p, at); /* before the batch is read over: packets are views into it */

@@ -273,6 +273,32 @@ static void reply_outside__too_long_or_no_room__dropped_and_counted(void **state
 	}
 }
 
+/* One peer's datagrams of tiny packets must not use up the batch in which others' packets go. */
+static void from_udp__many_small_packets__nobody_loses_any(void **state)
+{
+	enum { FRAMES = 50, DATAGRAMS = 60 };
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *flood = bed_join(b, false);
+	struct bed_peer *other = bed_join(b, false);
+	uint8_t frames[FRAMES][23] = { { 0 } };
+
+	(void)state;
+	for (int i = 0; i < FRAMES; i++) {
+		frames[i][0] = 5; /* Data, 20 bytes */
+		frames[i][2] = 20;
+		frames[i][3] = 0x45;
+	}
+	for (int i = 0; i < DATAGRAMS; i++)
+		bed_remote_frames(b, flood, frames, sizeof(frames));
+	for (char c = 'a'; c <= 'd'; c++)
+		bed_remote(b, other, 100, (uint8_t)c);
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	assert_int_equal(b->path.sessions.n[LW_CTR_SINK_FULL], 0);
+	assert_int_equal(b->path.counters.inside_tx, FRAMES * DATAGRAMS + 4);
+	assert_int_equal(b->inside_out.tail->data[99], 'd');
+	bed_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -285,6 +311,7 @@ int main(void)
 		cmocka_unit_test(from_udp__ping__is_answered_at_once),
 		cmocka_unit_test(reply_outside__however_it_came__reaches_the_peer),
 		cmocka_unit_test(reply_outside__too_long_or_no_room__dropped_and_counted),
+		cmocka_unit_test(from_udp__many_small_packets__nobody_loses_any),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
