@@ -60,11 +60,21 @@ void lw_stream_fini(struct lw_stream *s)
 		lw_stream_consume(s, s->used);
 }
 
+/* The last eighth of a pool is for streams that hold little: peers that do not read cannot keep it
+ * from those that do, or that log in. */
+static size_t free_chunks(const struct lw_stream *s)
+{
+	const struct lw_chunk_pool *pool = s->pool;
+	uint32_t reserve = s->used < LW_STREAM_CONTROL ? 0 : pool->n / 8;
+
+	return pool->n_free > reserve ? pool->n_free - reserve : 0;
+}
+
 size_t lw_stream_room(const struct lw_stream *s, bool control)
 {
 	size_t limit = control ? LW_STREAM_MAX : LW_STREAM_MAX - LW_STREAM_CONTROL;
 	size_t left = s->used < limit ? limit - s->used : 0;
-	size_t memory = tail_room(s) + s->pool->n_free * sizeof(s->tail->data);
+	size_t memory = tail_room(s) + free_chunks(s) * sizeof(s->tail->data);
 
 	return left < memory ? left : memory;
 }

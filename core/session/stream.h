@@ -55,7 +55,8 @@ void lw_stream_init(struct lw_stream *s, struct lw_chunk_pool *pool);
 /* lw_stream_fini() - give all chunks back */
 void lw_stream_fini(struct lw_stream *s);
 
-/* lw_stream_room() - bytes that may be appended now; control frames may use the reserve */
+/* lw_stream_room() - bytes that may be appended now; control frames may use the reserve. When the
+ * pool runs low, streams that hold LW_STREAM_CONTROL or more get nothing of its last eighth */
 size_t lw_stream_room(const struct lw_stream *s, bool control);
 
 /**

@@ -165,6 +165,9 @@ int bed_udp(struct path_bed *b);
 int bed_tcp(struct path_bed *b, struct bed_peer *peer);
 int bed_from_inside(struct path_bed *b);
 
+/* bed_answer() - the role answers the login of a pending one, as a server does */
+void bed_answer(struct path_bed *b, const struct bed_peer *peer, uint32_t verdict);
+
 /* queues */
 struct bed_item *bed_push(struct bed_queue *q, const void *data, uint32_t len);
 struct bed_item *bed_pop(struct bed_queue *q); /* free() it; NULL when empty */

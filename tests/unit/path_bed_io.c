@@ -253,3 +253,13 @@ int bed_from_inside(struct path_bed *b)
 {
 	return lw_path_from_inside(&b->path, 0, b->now);
 }
+
+void bed_answer(struct path_bed *b, const struct bed_peer *peer, uint32_t verdict)
+{
+	const struct lw_auth_answer a = { .size = sizeof(a), .verdict = verdict, .user = "me" };
+	struct lw_sink k = lw_path_sink(&b->path, peer->t);
+
+	(void)lw_tunnel_auth(peer->t, &a, b->now, &k);
+	lw_path_after(&b->path, peer->t, &k);
+	lw_path_flush(&b->path, b->now);
+}

@@ -9,16 +9,6 @@
 
 static const uint8_t goodbye[] = { 12 };
 
-static void answer(struct path_bed *b, const struct bed_peer *peer, uint32_t verdict)
-{
-	const struct lw_auth_answer a = { .size = sizeof(a), .verdict = verdict, .user = "me" };
-	struct lw_sink k = lw_path_sink(&b->path, peer->t);
-
-	(void)lw_tunnel_auth(peer->t, &a, b->now, &k);
-	lw_path_after(&b->path, peer->t, &k);
-	lw_path_flush(&b->path, b->now);
-}
-
 static void online__login_accepted__filters_first_then_the_role(void **state)
 {
 	(void)state;
@@ -29,7 +19,7 @@ static void online__login_accepted__filters_first_then_the_role(void **state)
 		(void)bed_add_filter(b);
 		(void)bed_add_filter(b);
 		peer = bed_join_pending(b, stream == 1);
-		answer(b, peer, LW_AUTH_YES);
+		bed_answer(b, peer, LW_AUTH_YES);
 		assert_string_equal(b->log, "A+1 B+1 online1 ");
 		assert_true(peer->t->in_chain);
 		assert_true(peer->deadlines > 0);
@@ -48,7 +38,7 @@ static void online__login_refused__filters_never_hear_of_it(void **state)
 
 		(void)bed_add_filter(b);
 		peer = bed_join_pending(b, stream == 1);
-		answer(b, peer, LW_AUTH_NO);
+		bed_answer(b, peer, LW_AUTH_NO);
 		assert_string_equal(b->log,
 		                    stream ? "closed1 tcp-close1 gone1 " : "closed1 gone1 ");
 		assert_null(peer->t);
@@ -208,7 +198,7 @@ static void end__from_within_an_event__each_once(void **state)
 		peer = bed_join_pending(b, stream == 1);
 		b->log[0] = '\0';
 		b->on_event = close_others;
-		answer(b, peer, LW_AUTH_YES);
+		bed_answer(b, peer, LW_AUTH_YES);
 		assert_string_equal(b->log,
 		                    stream ? "online3 closed1 closed2 gone2 tcp-close1 gone1 "
 		                           : "online3 closed1 closed2 tcp-close2 gone2 gone1 ");
@@ -236,7 +226,7 @@ static void end__itself_within_its_event__once(void **state)
 		(void)bed_add_filter(b);
 		peer = bed_join_pending(b, stream == 1);
 		b->on_event = close_itself;
-		answer(b, peer, LW_AUTH_YES);
+		bed_answer(b, peer, LW_AUTH_YES);
 		assert_string_equal(b->log, stream ? "A+1 online1 closed1 A-1 tcp-close1 gone1 "
 		                                   : "A+1 online1 closed1 A-1 gone1 ");
 		assert_null(peer->t);
@@ -282,7 +272,7 @@ static void online__filter_refuses__closed_and_the_peer_is_told(void **state)
 		(void)bed_add_filter(b);
 		bed_add_filter(b)->open_r = -EPERM;
 		peer = bed_join_pending(b, stream == 1);
-		answer(b, peer, LW_AUTH_YES);
+		bed_answer(b, peer, LW_AUTH_YES);
 		assert_string_equal(b->log, stream ? "A+1 B+1 A-1 closed1 tcp-close1 gone1 "
 		                                   : "A+1 B+1 A-1 closed1 gone1 ");
 		assert_null(peer->t);

@@ -428,6 +428,47 @@ static void to_tcp__no_buffers__tries_again_in_a_millisecond(void **state)
 	bed_destroy(b);
 }
 
+/* Peers that do not read hold the pool; who reads, or logs in, must not notice. */
+static void to_tcp__pool_held_by_peers_that_do_not_read__others_go_on(void **state)
+{
+	static const uint8_t ping[] = { 2, 0, 9, 0, 0 };
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 32);
+	struct bed_peer *stuck[3];
+	struct bed_peer *other;
+	struct bed_peer *login;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		stuck[i] = bed_join(b, true);
+		bed_conn_of(b, stuck[i])->send_room = 0;
+	}
+	other = bed_join(b, true);
+	login = bed_join_pending(b, true);
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < 3; i++)
+			fill(b, stuck[i], 60);
+		assert_int_equal(read_inside(b), -EAGAIN);
+	}
+	assert_true(b->path.chunks.n_free <= 32 / 8);
+	for (int i = 0; i < 3; i++) /* pings of one that does not read are answered to nobody */
+		bed_remote_frames(b, stuck[i], ping, sizeof(ping));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(bed_tcp(b, stuck[i]), 0);
+	assert_true(b->path.chunks.n_free > 0);
+
+	bed_answer(b, login, LW_AUTH_YES);
+	bed_inside(b, other, 1300, 'a');
+	bed_inside(b, login, 1300, 'b');
+	assert_int_equal(read_inside(b), -EAGAIN);
+	bed_deliver(b);
+	bed_assert_marks(&other->got, "a");
+	bed_assert_marks(&login->got, "b");
+	assert_int_equal(login->remote->state, LW_TUNNEL_ONLINE);
+	for (int i = 0; i < 3; i++)
+		assert_non_null(stuck[i]->t);
+	bed_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -445,6 +486,7 @@ int main(void)
 		cmocka_unit_test(to_tcp__client_pool_held_by_another__drops_and_goes_on),
 		cmocka_unit_test(to_tcp__client_connection_dies_while_full__inside_is_read_on),
 		cmocka_unit_test(to_tcp__no_buffers__tries_again_in_a_millisecond),
+		cmocka_unit_test(to_tcp__pool_held_by_peers_that_do_not_read__others_go_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
