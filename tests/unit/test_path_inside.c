@@ -349,6 +349,41 @@ static void from_inside__socket_full__nothing_is_read(void **state)
 	bed_destroy(b);
 }
 
+/* As a device with checksum offload gives it: the field holds the sum of the pseudo header. */
+static void make_partial(struct lw_packet *p)
+{
+	uint8_t *ip = lw_packet_data(p);
+	uint32_t sum = 17 + (p->len - 20);
+
+	for (int i = 12; i < 20; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	ip[26] = (uint8_t)(sum >> 8);
+	ip[27] = (uint8_t)sum;
+	p->flags = LW_PKT_CSUM_PARTIAL;
+	p->csum_start = 20;
+	p->csum_off = 6;
+}
+
+static void from_inside__partial_checksum__is_whole_at_the_peer(void **state)
+{
+	(void)state;
+	for (uint32_t role = LW_ROLE_SERVER; role <= LW_ROLE_CLIENT; role++) {
+		struct path_bed *b = bed_create(role, 16);
+		struct bed_peer *peer = bed_join(b, false);
+
+		b->inside_act = make_partial;
+		bed_inside(b, peer, 301, 'a');
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		bed_deliver(b);
+		assert_non_null(peer->got.head);
+		assert_true(bed_packet_ok(peer->got.head));
+		bed_assert_marks(&peer->got, "a");
+		bed_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +399,7 @@ int main(void)
 		cmocka_unit_test(from_inside__filter_answers__inside_gets_it_rewritten),
 		cmocka_unit_test(from_inside__module_breaks_bounds__packet_is_invalid),
 		cmocka_unit_test(from_inside__socket_full__nothing_is_read),
+		cmocka_unit_test(from_inside__partial_checksum__is_whole_at_the_peer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
