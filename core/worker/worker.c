@@ -28,6 +28,7 @@ struct lw_watch {
 	struct tag_key key;
 	int fd;
 	bool ready;
+	uint64_t round;        /* in which it became ready */
 	bool writing;          /* EPOLLOUT is armed */
 	bool gone;             /* unwatched in this round */
 	struct lw_watch *next; /* ready, or gone */
@@ -45,6 +46,7 @@ static void make_ready(struct lw_core *c, struct lw_watch *w)
 	if (w->ready)
 		return;
 	w->ready = true;
+	w->round = c->round;
 	w->next = NULL;
 	if (c->ready_last != NULL)
 		c->ready_last->next = w;
@@ -64,20 +66,19 @@ static struct lw_watch *pop_ready(struct lw_core *c)
 	return w;
 }
 
-static void forget_ready(struct lw_core *c, const struct lw_watch *gone)
+static void forget_ready(struct lw_core *c, struct lw_watch *gone)
 {
-	struct lw_watch *w = c->ready;
+	struct lw_watch *before = NULL;
 
-	c->ready = NULL;
-	c->ready_last = NULL;
-	while (w != NULL) {
-		struct lw_watch *next = w->next;
-
-		w->ready = false;
-		if (w != gone)
-			make_ready(c, w);
-		w = next;
-	}
+	for (struct lw_watch *w = c->ready; w != gone; w = w->next)
+		before = w;
+	if (before != NULL)
+		before->next = gone->next;
+	else
+		c->ready = gone->next;
+	if (c->ready_last == gone)
+		c->ready_last = before;
+	gone->ready = false;
 }
 
 /* --- watches --- */
@@ -288,20 +289,13 @@ static bool serve(struct lw_core *c, struct lw_watch *w)
 
 static void serve_ready(struct lw_core *c)
 {
-	struct lw_watch *last = c->ready_last;
-
-	/* each that was ready now, once: what it makes ready waits for the next round */
-	while (c->ready != NULL && last != NULL) {
+	c->round++;
+	/* each that is ready now, once: what becomes so meanwhile waits for the next round */
+	while (c->ready != NULL && c->ready->round != c->round) {
 		struct lw_watch *w = pop_ready(c);
-		bool more;
 
-		if (w == last)
-			last = NULL;
-		more = serve(c, w);
-		if (more && !w->gone)
+		if (serve(c, w) && !w->gone)
 			make_ready(c, w);
-		if (last != NULL && !last->ready)
-			break; /* it was unwatched meanwhile */
 	}
 }
 

@@ -55,6 +55,7 @@ struct lw_core {
 	struct lw_watch *gone;  /* unwatched in this round: events may still name them */
 	struct lw_watch *ready; /* ring: first */
 	struct lw_watch *ready_last;
+	uint64_t round; /* number of the present one */
 	int epfd;
 	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;

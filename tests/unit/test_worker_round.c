@@ -334,6 +334,24 @@ static void inside__device_gone__loop_ends_and_says_why(void **state)
 	wb_destroy(b);
 }
 
+static void shut_last(struct worker_bed *b, uint32_t tag)
+{
+	b->socks[tag].on_serve = NULL;
+	wb_shut(b, b->n_socks - 1);
+}
+
+static void unwatch__the_last_ready_one__the_others_keep_their_turn(void **state)
+{
+	struct worker_bed *b = wb_create();
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		wb_write(b, wb_open(b, b->udp), 5);
+	b->socks[1].on_serve = shut_last;
+	assert_string_equal(wb_round(b), "u0 u1 u2 u3 ");
+	wb_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +370,7 @@ int main(void)
 		cmocka_unit_test(port__broken__role_is_told_once),
 		cmocka_unit_test(other__has_something__is_not_served_and_does_not_spin),
 		cmocka_unit_test(inside__device_gone__loop_ends_and_says_why),
+		cmocka_unit_test(unwatch__the_last_ready_one__the_others_keep_their_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
