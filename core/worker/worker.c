@@ -13,7 +13,8 @@
 #define EVENTS_PER_ROUND 64
 /* connections taken from one listener in one round */
 #define ACCEPTS_PER_ROUND 32
-#define WAIT_MAX_US       (60 * LW_US_PER_S)
+/* longest wait of a round */
+#define WAIT_MAX_US (60 * LW_US_PER_S)
 
 /* how a module names what it watches */
 struct tag_key {
@@ -330,7 +331,7 @@ static int wait_ms(struct lw_core *c, uint64_t max_wait_us)
 	uint64_t now = lw_clock_us();
 	uint64_t next = lw_wheel_next_us(&c->wheel);
 	uint64_t blocked = lw_path_deadline(&c->path);
-	uint64_t wait = max_wait_us;
+	uint64_t wait = max_wait_us < WAIT_MAX_US ? max_wait_us : WAIT_MAX_US;
 
 	if (something_ready(c))
 		return 0;
