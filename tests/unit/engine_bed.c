@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT */
+#include "unit/engine_bed.h"
+
+#include <errno.h>
+
+#include "unit/test.h"
+
+int eb_fail_alloc;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_aligned_alloc(size_t align, size_t size);
+void *__wrap_aligned_alloc(size_t align, size_t size);
+
+static bool fails_now(void)
+{
+	return eb_fail_alloc > 0 && --eb_fail_alloc == 0;
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails_now() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return fails_now() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t size)
+{
+	return fails_now() ? NULL : __real_aligned_alloc(align, size);
+}
+
+static void note(const struct eb_inst *i, const char *what)
+{
+	char *log = i->bed->log;
+
+	assert_true(strlen(log) + strlen(what) + 3 < sizeof(i->bed->log));
+	strcat(log, what);
+	strncat(log, &i->letter, 1);
+	strcat(log, " ");
+}
+
+/* --- life --- */
+
+static int eb_create_inst(const struct lw_host *h, const void *opts, void **ret_inst,
+                          const void **ret_conf, struct lw_err *err)
+{
+	struct eb_inst *i = ((const struct eb_opts *)opts)->inst;
+
+	note(i, "create");
+	i->host = h;
+	*ret_conf = opts;
+	if (i->create_r < 0)
+		return lw_err_set(err, i->create_r, "cannot create %c", i->letter);
+	*ret_inst = i;
+	return 0;
+}
+
+static int eb_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_caps,
+                      struct lw_err *err)
+{
+	const struct eb_inst *i = inst;
+
+	note(i, "prepare");
+	assert_int_equal(env->size, sizeof(*env));
+	assert_int_equal(env->role, LW_ROLE_CLIENT);
+	assert_int_equal(env->workers, 1);
+	assert_int_equal(env->inside_mtu, EB_MTU);
+	if (i->prepare_r < 0)
+		return lw_err_set(err, i->prepare_r, "cannot prepare %c", i->letter);
+	ret_caps->flags = LW_CAP_SUPER;
+	return 0;
+}
+
+static int eb_worker_start(void *inst, struct lw_worker *w, void **ret_state, struct lw_err *err)
+{
+	struct eb_inst *i = inst;
+
+	note(i, "start");
+	assert_int_equal(w->size, sizeof(*w));
+	assert_ptr_equal(w->host, i->host);
+	if (i->start_r < 0)
+		return lw_err_set(err, i->start_r, "cannot start %c", i->letter);
+	i->w = w;
+	*ret_state = i;
+	return 0;
+}
+
+static void eb_worker_stop(void *inst, struct lw_worker *w)
+{
+	const struct eb_inst *i = inst;
+
+	assert_ptr_equal(w->state, i);
+	note(i, "stop");
+}
+
+static void eb_retire(void *inst, const void *conf)
+{
+	(void)conf;
+	note(inst, "retire");
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void eb_destroy_inst(void *inst)
+{
+	struct eb_inst *i = inst;
+
+	note(i, "destroy");
+	if (i->defer_at_end)
+		i->defer_r = i->host->defer(i->host, nothing, NULL);
+}
+
+static void eb_ready(void *inst, uint32_t tag)
+{
+	note(inst, tag == 7 ? "ready7" : "ready?");
+}
+
+static const struct lw_life_ops life = { .size = sizeof(life),
+	                                 .create = eb_create_inst,
+	                                 .prepare = eb_prepare,
+	                                 .worker_start = eb_worker_start,
+	                                 .worker_stop = eb_worker_stop,
+	                                 .retire = eb_retire,
+	                                 .destroy = eb_destroy_inst,
+	                                 .ready = eb_ready };
+
+static const struct lw_life_ops least_life = { .size = offsetof(struct lw_life_ops, ready),
+	                                       .create = eb_create_inst,
+	                                       .destroy = eb_destroy_inst,
+	                                       .ready = eb_ready };
+
+/* --- operations --- */
+
+static int inside_recv(void *inst, struct lw_worker *w, uint32_t tag, struct lw_batch *b)
+{
+	const struct eb_inst *i = inst;
+
+	(void)w;
+	(void)tag;
+	(void)b;
+	return i->bed->inside_r;
+}
+
+static const struct lw_inside_ops inside_ops = { .size = sizeof(inside_ops), .recv = inside_recv };
+static const struct lw_outside_udp_ops udp_ops = { .size = sizeof(udp_ops) };
+static const struct lw_filter_ops filter_ops = { .size = sizeof(filter_ops) };
+static const struct lw_auth_ops auth_ops = { .size = sizeof(auth_ops) };
+
+static const char *const counters[] = { "hits", "misses", NULL };
+static const char *const no_counters[] = { NULL };
+
+#define MODULE(kind_, name_, op, ops_, life_, counters_, bytes)                                    \
+	{                                                                                          \
+		.magic = LW_ABI_MAGIC, .abi_minor = LW_ABI_MINOR,                                  \
+		.size = sizeof(struct lw_module), .kind = kind_, .name = name_,                    \
+		.counters = counters_, .life = life_, .ops = { .op = ops_ },                       \
+		.session_bytes = bytes                                                             \
+	}
+
+const struct lw_module eb_modules[EB_MODULES] = {
+	MODULE(LW_KIND_FILTER, "filter-rec", filter, &filter_ops, &life, NULL, 13),
+	MODULE(LW_KIND_OUTSIDE_UDP, "outside-rec", udp, &udp_ops, &life, counters, 0),
+	MODULE(LW_KIND_INSIDE, "inside-rec", inside, &inside_ops, &life, no_counters, 8),
+	MODULE(LW_KIND_AUTH, "auth-rec", auth, &auth_ops, &life, counters, 1),
+};
+const struct lw_module eb_least =
+	MODULE(LW_KIND_AUTH, "auth-least", auth, &auth_ops, &least_life, NULL, 0);
+
+/* --- the bed --- */
+
+static void on_stop(struct lw_mail *m)
+{
+	struct engine_bed *b =
+		(struct engine_bed *)(void *)((char *)m - offsetof(struct engine_bed, stop));
+
+	b->stops++;
+	b->engine.core.stop = true;
+}
+
+struct engine_bed *eb_create(void)
+{
+	struct engine_bed *b = calloc(1, sizeof(*b));
+
+	assert_non_null(b);
+	for (int i = 0; i < EB_MODULES; i++) {
+		b->insts[i] = (struct eb_inst){ .bed = b, .letter = (char)('A' + i) };
+		b->opts[i].inst = &b->insts[i];
+	}
+	b->stop.deliver = on_stop;
+	b->inside_r = -EAGAIN;
+	return b;
+}
+
+int eb_start(struct engine_bed *b)
+{
+	struct lw_engine *e = &b->engine;
+	int r = lw_engine_init(e, &b->err);
+
+	for (int i = 0; r == 0 && i < EB_MODULES; i++) {
+		r = lw_engine_add(e, &eb_modules[i], &b->opts[i], &b->in[i], &b->err);
+		if (r == 0)
+			r = lw_engine_prepare(e, b->in[i], LW_ROLE_CLIENT, EB_MTU, &b->err);
+	}
+	if (r == 0)
+		r = lw_engine_attach(e, b->in[2], EB_MTU, &b->err);
+	if (r == 0)
+		r = lw_engine_start(e, &b->err);
+	return r;
+}
+
+void eb_stop(struct engine_bed *b)
+{
+	lw_engine_stop(&b->engine, &b->stop);
+}
+
+void eb_destroy(struct engine_bed *b)
+{
+	eb_fail_alloc = 0;
+	lw_engine_fini(&b->engine);
+	free(b);
+}

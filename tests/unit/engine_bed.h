@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An engine and modules that write down what is asked of them. Programs that use it are linked with
+ * --wrap for calloc, malloc and aligned_alloc.
+ */
+#ifndef LW_TESTS_ENGINE_BED_H
+#define LW_TESTS_ENGINE_BED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "worker/engine.h"
+
+#define EB_MODULES 4
+#define EB_MTU     1350u
+
+struct engine_bed;
+
+/* one instance's options, and the instance itself */
+struct eb_inst {
+	struct engine_bed *bed;
+	char letter; /* in the log */
+	int create_r;
+	int prepare_r;
+	int start_r;
+	const struct lw_host *host;
+	struct lw_worker *w;
+	bool defer_at_end; /* destroy() asks for a helper */
+	int defer_r;
+};
+
+struct eb_opts {
+	struct eb_inst *inst;
+};
+
+struct engine_bed {
+	struct lw_engine engine;
+	struct eb_inst insts[EB_MODULES];
+	struct eb_opts opts[EB_MODULES];
+	struct lw_instance *in[EB_MODULES];
+	struct lw_mail stop;
+	uint32_t stops; /* how often it was delivered */
+	int inside_r;   /* what the inside's recv() says */
+	char log[1024];
+	struct lw_err err;
+};
+
+/* the modules, by kind: filter, outside_udp, inside, auth; the second has counters */
+extern const struct lw_module eb_modules[EB_MODULES];
+/* one whose life has only what is required, and ends before ready() */
+extern const struct lw_module eb_least;
+
+/* eb_create() - an engine that was not initialised, and options for one instance of each module */
+struct engine_bed *eb_create(void);
+
+/* eb_destroy() - lw_engine_fini() and free() */
+void eb_destroy(struct engine_bed *b);
+
+/* eb_start() - init, add and prepare all, attach, start: until one fails */
+int eb_start(struct engine_bed *b);
+
+/* eb_stop() - the worker ends, as the daemons do it */
+void eb_stop(struct engine_bed *b);
+
+/* the how manyth allocation from now on fails, 0: none */
+extern int eb_fail_alloc;
+
+#endif
