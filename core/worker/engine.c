@@ -326,6 +326,8 @@ void lw_engine_stop(struct lw_engine *e, struct lw_mail *m)
 		return;
 	lw_mailbox_post(&e->core.mail, m);
 	lw_core_join(&e->core);
+	if (e->core.failed != 0) /* it had ended by itself, and its things are ours now */
+		lw_mailbox_deliver(&e->core.mail);
 }
 
 static uint64_t sum_counter(const struct lw_engine *e, const struct lw_module *m, uint32_t c)

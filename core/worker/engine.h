@@ -103,7 +103,8 @@ void lw_engine_counters(const struct lw_engine *e,
 /* lw_engine_call() - any thread: run m->deliver(m) on the worker */
 void lw_engine_call(struct lw_engine *e, struct lw_mail *m);
 
-/* lw_engine_stop() - run m->deliver(m) on the worker, which must set core.stop; then wait for it */
+/* lw_engine_stop() - run m->deliver(m) on the worker, which must set core.stop; then wait for it.
+ * Where the worker has ended by itself, on the control thread */
 void lw_engine_stop(struct lw_engine *e, struct lw_mail *m);
 
 #endif

@@ -87,6 +87,8 @@ static int eb_worker_start(void *inst, struct lw_worker *w, void **ret_state, st
 		return lw_err_set(err, i->start_r, "cannot start %c", i->letter);
 	i->w = w;
 	*ret_state = i;
+	if (i->letter == 'C' && i->bed->inside_fd >= 0)
+		return i->host->watch(i->host, w, i->bed->inside_fd, 0);
 	return 0;
 }
 
@@ -96,6 +98,8 @@ static void eb_worker_stop(void *inst, struct lw_worker *w)
 
 	assert_ptr_equal(w->state, i);
 	note(i, "stop");
+	if (i->letter == 'C' && i->bed->inside_fd >= 0)
+		i->host->unwatch(i->host, w, i->bed->inside_fd);
 }
 
 static void eb_retire(void *inst, const void *conf)
@@ -196,6 +200,7 @@ struct engine_bed *eb_create(void)
 	}
 	b->stop.deliver = on_stop;
 	b->inside_r = -EAGAIN;
+	b->inside_fd = -1;
 	return b;
 }
 

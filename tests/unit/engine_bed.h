@@ -41,6 +41,7 @@ struct engine_bed {
 	struct lw_mail stop;
 	uint32_t stops; /* how often it was delivered */
 	int inside_r;   /* what the inside's recv() says */
+	int inside_fd;  /* what it watches on the worker, -1: nothing */
 	char log[1024];
 	struct lw_err err;
 };

@@ -336,6 +336,29 @@ static void engine_call__a_mail__runs_on_the_worker(void **state)
 	eb_destroy(b);
 }
 
+/* A worker whose inside is gone ends by itself; what stops it has still to be done: Goodbyes. */
+static void engine_stop__worker_ended_by_itself__mail_is_delivered_all_the_same(void **state)
+{
+	struct engine_bed *b = eb_create();
+	struct call c = { .mail = { .deliver = on_call } };
+	int fd = eventfd(1, EFD_NONBLOCK);
+
+	(void)state;
+	b->inside_fd = fd;
+	b->inside_r = -ENODEV;
+	assert_int_equal(eb_start(b), 0);
+	lw_engine_run(&b->engine, WAIT_US);
+	assert_true(b->engine.stop);
+	assert_int_equal(b->engine.signal, 0);
+	lw_engine_call(&b->engine, &c.mail);
+	eb_stop(b);
+	assert_int_equal(b->engine.core.failed, -ENODEV);
+	assert_int_equal(c.n, 1); /* what was sent before comes before */
+	assert_int_equal(b->stops, 1);
+	eb_destroy(b);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +373,8 @@ int main(void)
 		cmocka_unit_test(host_answer__role_listens_or_not__is_handed_on),
 		cmocka_unit_test(host_defer__anything__runs_on_a_helper),
 		cmocka_unit_test(engine_call__a_mail__runs_on_the_worker),
+		cmocka_unit_test(
+			engine_stop__worker_ended_by_itself__mail_is_delivered_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
