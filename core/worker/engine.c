@@ -64,7 +64,7 @@ static int hook_defer(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
 {
 	struct lw_engine *e = arg;
 
-	return lw_helpers_call(e->helpers, fn, fn_arg);
+	return e->helpers != NULL ? lw_helpers_call(e->helpers, fn, fn_arg) : -EAGAIN;
 }
 
 static void hook_answer(void *arg, uint64_t token, const struct lw_auth_answer *a)
@@ -156,6 +156,7 @@ void lw_engine_fini(struct lw_engine *e)
 {
 	lw_core_join(&e->core);
 	lw_helpers_destroy(e->helpers);
+	e->helpers = NULL; /* modules may still ask */
 	for (uint32_t i = e->n_instances; i-- > 0;)
 		lw_instance_destroy(e->instances[i]);
 	lw_core_fini(&e->core);

@@ -359,6 +359,23 @@ static void engine_stop__worker_ended_by_itself__mail_is_delivered_all_the_same(
 	(void)close(fd);
 }
 
+/* A module may ask for a helper to the last; when they have ended the answer is that of a full
+ * queue.
+ */
+static void host_defer__helpers_have_ended__is_refused(void **state)
+{
+	struct engine_bed *b = eb_create();
+	struct eb_inst *in = &b->insts[1];
+
+	(void)state;
+	assert_int_equal(eb_start(b), 0);
+	eb_stop(b);
+	in->defer_at_end = true;
+	lw_engine_fini(&b->engine);
+	assert_int_equal(in->defer_r, -EAGAIN);
+	free(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +392,7 @@ int main(void)
 		cmocka_unit_test(engine_call__a_mail__runs_on_the_worker),
 		cmocka_unit_test(
 			engine_stop__worker_ended_by_itself__mail_is_delivered_all_the_same),
+		cmocka_unit_test(host_defer__helpers_have_ended__is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
