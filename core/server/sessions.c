@@ -39,6 +39,7 @@ struct record {
 	uint64_t id;
 	uint32_t bucket; /* of pending */
 	bool pending;    /* not yet online */
+	bool online;     /* counted so: a filter may refuse one that was accepted */
 	bool listed;     /* in the tables */
 	struct lw_auth_job *job;
 };
@@ -432,6 +433,7 @@ static void on_online(struct lw_sessions *s, struct lw_tunnel *t)
 	char inside[LW_ADDR_TEXT_MAX];
 
 	no_longer_pending(s, record_of(t));
+	record_of(t)->online = true;
 	set(&s->n_online, s->n_online + 1);
 	lw_tls_info(t->tls, &info);
 	lw_log_write(LW_LOG_INFO, WHO, "%llu online: user '%s' from %s %s, inside %s, %s %s",
@@ -440,16 +442,17 @@ static void on_online(struct lw_sessions *s, struct lw_tunnel *t)
 	             lw_addr_format(&t->s.inside, inside), info.cipher, info.group);
 }
 
-static void on_closed(struct lw_sessions *s, struct lw_tunnel *t, bool was_online)
+static void on_closed(struct lw_sessions *s, struct lw_tunnel *t)
 {
+	const bool was_online = record_of(t)->online;
 	const char *detail = t->reason == LW_CLOSE_HANDSHAKE ? lw_tls_error(t->tls) : "";
 	char from[LW_ADDR_TEXT_MAX];
 
 	unlist(s, record_of(t));
-	if (t->s.inside.family != 0) {
+	if (t->s.inside.family != 0)
 		lw_pool_give(&s->pool, lw_addr_u32(&t->s.inside));
+	if (was_online)
 		set(&s->n_online, s->n_online - 1);
-	}
 	lw_log_write(was_online ? LW_LOG_INFO : LW_LOG_DEBUG, WHO,
 	             "%llu closed: %s from %s: %s%s%s", (unsigned long long)t->s.serial,
 	             was_online ? t->s.user : "peer", lw_addr_format(&t->endpoint.remote, from),
@@ -466,7 +469,7 @@ static void on_event(void *role, struct lw_tunnel *t, const struct lw_event *e)
 		on_online(role, t);
 		break;
 	case LW_EVENT_CLOSED:
-		on_closed(role, t, t->s.inside.family != 0);
+		on_closed(role, t);
 		break;
 	default:
 		break;
