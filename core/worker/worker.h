@@ -81,7 +81,8 @@ struct lw_attach *lw_core_attach(struct lw_core *c, enum lw_attach_kind kind, ui
 /* lw_core_start() - run the loop on a thread of its own; 0 or a negative errno */
 int lw_core_start(struct lw_core *c);
 
-/* lw_core_stop() - any thread: the loop ends after its round; then lw_core_join() */
+/* lw_core_join() - wait for the loop to end: after the round in which `stop` was set on its thread
+ */
 void lw_core_join(struct lw_core *c);
 
 /* lw_core_watch() - lw_host.watch() for workers; before the start, or on the worker's thread */
@@ -95,7 +96,8 @@ int lw_core_bind(struct lw_core *c, struct lw_port *port, uint32_t tag, struct l
 void lw_core_timed(struct lw_timed *rec, struct lw_tunnel *t);
 void lw_core_untimed(struct lw_core *c, struct lw_timed *rec);
 
-/* lw_core_round() - one round, waiting at most max_wait_us; for the thread and for tests */
+/* lw_core_round() - one round, waiting at most max_wait_us, and a minute; for the thread and tests
+ */
 int lw_core_round(struct lw_core *c, uint64_t max_wait_us);
 
 #endif

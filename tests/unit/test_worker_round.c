@@ -352,6 +352,52 @@ static void unwatch__the_last_ready_one__the_others_keep_their_turn(void **state
 	wb_destroy(b);
 }
 
+static void bind__no_such_tag__says_so(void **state)
+{
+	struct worker_bed *b = wb_create();
+	uint32_t tag = wb_open(b, b->udp); /* a tag of another instance is another tag */
+
+	(void)state;
+	assert_int_equal(lw_core_bind(&b->core, &b->core.path.ports[1], tag, NULL), -ENOENT);
+	wb_destroy(b);
+}
+
+static void attach__more_than_fit__are_refused(void **state)
+{
+	struct worker_bed *b = wb_create();
+
+	(void)state;
+	for (uint32_t i = b->core.n_attach; i < LW_ATTACH_MAX; i++) {
+		const struct lw_attach *a = lw_core_attach(&b->core, LW_ATTACH_OTHER, 0, &b->w[3]);
+
+		assert_non_null(a);
+		assert_int_equal(a->index, i);
+	}
+	assert_null(lw_core_attach(&b->core, LW_ATTACH_OTHER, 0, &b->w[3]));
+	wb_destroy(b);
+}
+
+/* Two instances may use the same tag: each has its own. */
+static void tags__same_in_two_instances__each_its_own(void **state)
+{
+	struct worker_bed *b = wb_create();
+	uint32_t tag = wb_open(b, b->udp);
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+	assert_int_equal(lw_core_watch(b->tcp, fds[0], tag), 0);
+	wb_fill(b, tag);
+	wb_queue(b, tag);
+	lw_path_flush(&b->core.path, b->core.now_us);
+	assert_true(wb_writing(b, tag));
+	assert_int_equal(wb_calls.events[fds[0]] & EPOLLOUT, 0);
+	lw_core_unwatch(b->tcp, fds[0]);
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	wb_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -371,6 +417,9 @@ int main(void)
 		cmocka_unit_test(other__has_something__is_not_served_and_does_not_spin),
 		cmocka_unit_test(inside__device_gone__loop_ends_and_says_why),
 		cmocka_unit_test(unwatch__the_last_ready_one__the_others_keep_their_turn),
+		cmocka_unit_test(bind__no_such_tag__says_so),
+		cmocka_unit_test(attach__more_than_fit__are_refused),
+		cmocka_unit_test(tags__same_in_two_instances__each_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
