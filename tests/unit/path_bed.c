@@ -228,6 +228,8 @@ static int tcp_send(void *inst, struct lw_worker *w, uint32_t tag, const struct 
 	*ret_sent = 0;
 	if (c->send_error != 0)
 		return c->send_error;
+	if (c->send_calls == c->dies_at)
+		return -EPIPE;
 	if (c->send_chunk > 0 && c->send_chunk < room)
 		room = c->send_chunk;
 	for (uint32_t i = 0; i < n && room > 0; i++) {

@@ -58,6 +58,7 @@ struct bed_conn {
 	uint32_t send_chunk; /* most bytes that one send() takes, 0: no limit */
 	int recv_end;        /* what recv() says when nothing is left; 0: orderly end */
 	int send_error;      /* what send() says, 0: it works */
+	uint32_t dies_at;    /* call of send() that says -EPIPE, 0: none */
 	uint32_t recv_lie;   /* what recv() and send() say that they took, instead of the truth */
 	uint32_t send_lie;
 	uint32_t recv_calls;

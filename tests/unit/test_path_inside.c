@@ -285,16 +285,21 @@ static void from_inside__filter_answers__inside_gets_it_rewritten(void **state)
 		}
 		bed_assert_marks(&b->inside_out, "r");
 		assert_int_equal(b->path.counters.inside_tx, 1);
+		bed_inside(b, peer, 100, 'c'); /* and that only once */
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		assert_int_equal(b->inside_out.n, 0);
 		bed_deliver(b);
-		bed_assert_marks(&peer->got, "ab");
+		bed_assert_marks(&peer->got, "abc");
 		bed_destroy(b);
 	}
 }
 
 static void no_headroom(struct lw_packet *p)
 {
-	if (lw_packet_data(p)[p->len - 1] == 'x')
+	if (lw_packet_data(p)[p->len - 1] == 'x') {
+		memmove(p->buf + 2, lw_packet_data(p), p->len);
 		p->off = 2;
+	}
 }
 
 static void past_its_end(struct lw_packet *p)

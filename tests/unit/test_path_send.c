@@ -347,12 +347,12 @@ static void sender_flush__given_up__drops_that_sockets_packets_only(void **state
 	assert_int_equal(b.sender.dropped, 2);
 	assert_int_equal(b.sender.blocked_tag, 9);
 	assert_int_equal(lw_sender_deadline(&b.sender), BEGAN + 2 * LW_SEND_WAIT_US);
-	put(&b, "g", 7); /* into a slot whose endpoint nobody else has */
+	put(&b, "gh", 7); /* into slots whose endpoints nobody else has */
 	for (uint32_t i = b.sender.done; i < b.wire->n; i++)
-		assert_int_equal(b.wire->pkt[i].endpoint->tag, i + 1 < b.wire->n ? 9 : 7);
+		assert_int_equal(b.wire->pkt[i].endpoint->tag, i + 2 < b.wire->n ? 9 : 7);
 	lw_sender_unblock(&b.sender, 9);
 	assert_true(lw_sender_flush(&b.sender, BEGAN + LW_SEND_WAIT_US + 1));
-	assert_string_equal(b.script.taken, "acefg");
+	assert_string_equal(b.script.taken, "acefgh");
 	bed_fini(&b);
 }
 

@@ -134,6 +134,12 @@ static void to_tcp__client_stream_full__inside_waits_and_nothing_is_lost(void **
 	assert_int_equal(bed_from_inside(b), -EBUSY);
 	assert_int_equal(b->inside_in.n, left);
 	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
+	c->send_room = 50000; /* room for some, but half of it must be free */
+	k = lw_path_sink(&b->path, peer->t);
+	lw_path_after(&b->path, peer->t, &k);
+	lw_path_flush(&b->path, b->now);
+	assert_int_equal(bed_from_inside(b), -EBUSY);
+	assert_int_equal(b->inside_in.n, left);
 	c->send_room = UINT64_MAX;
 	k = lw_path_sink(&b->path, peer->t);
 	lw_path_after(&b->path, peer->t, &k);
@@ -238,6 +244,7 @@ static void from_tcp__tunnel_closes_within_a_chunk__rest_is_left(void **state)
 		bed_remote(b, peer, 100, 'b');
 		assert_int_equal(bed_tcp(b, peer), -EAGAIN);
 		assert_null(peer->t);
+		assert_int_equal(bed_conn_of(b, peer)->recv_calls, 1);
 		bed_assert_marks(&b->inside_out, "a");
 		assert_string_equal(b->log, "closed1 tcp-close1 gone1 ");
 		assert_int_equal(
@@ -371,10 +378,10 @@ static void to_tcp__client_connection_dies_while_full__inside_is_read_on(void **
 		struct bed_peer *peer = bed_join(b, true);
 		struct bed_peer *next = bed_join(b, false);
 
-		bed_conn_of(b, peer)->send_room = how == 0 ? 100000 : 0;
+		bed_conn_of(b, peer)->send_room = 0;
 		fill(b, peer, 250);
-		if (how == 0) /* while its packets are on their way */
-			bed_conn_of(b, peer)->send_lie = 10000000;
+		if (how == 0) /* in the third batch, when the stream is full: two ended before */
+			bed_conn_of(b, peer)->dies_at = 3;
 		assert_int_equal(read_inside(b), how == 0 ? -EAGAIN : -EBUSY);
 		if (how == 1) /* as the keepalive does */
 			lw_path_close(&b->path, peer->t, b->now);
@@ -469,6 +476,51 @@ static void to_tcp__pool_held_by_peers_that_do_not_read__others_go_on(void **sta
 	bed_destroy(b);
 }
 
+/* One chunk of tiny packets is more than the inside batch holds: it is emptied in between. */
+static void from_tcp__more_packets_than_the_batch_holds__all_arrive(void **state)
+{
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+	struct bed_peer *peer = bed_join(b, true);
+
+	(void)state;
+	for (uint32_t i = 0; i < 4000; i++)
+		bed_remote(b, peer, 29, 'a');
+	assert_int_equal(bed_tcp(b, peer), -EAGAIN);
+	assert_int_equal(bed_conn_of(b, peer)->recv_calls, 2); /* the second finds nothing */
+	assert_int_equal(b->inside_out.n, 4000);
+	assert_int_equal(b->path.sessions.n[LW_CTR_SINK_FULL], 0);
+	bed_destroy(b);
+}
+
+/* A server's inside does not wait for a stream, not even when its packet comes to stand first. */
+static void to_tcp__server_stream_full_packet_comes_first__nobody_waits(void **state)
+{
+	static const struct bed_step full[] = { { -EAGAIN, 0 }, { 0 } };
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+	struct bed_peer *stuck = bed_join(b, true);
+	struct bed_peer *udp = bed_join(b, false);
+	struct bed_peer *other = bed_join(b, true);
+
+	(void)state;
+	bed_conn_of(b, stuck)->send_room = 0;
+	fill(b, stuck, 200);
+	assert_int_equal(read_inside(b), -EAGAIN);
+	bed_udp_port(b)->wire->cap = 3;
+	bed_script_set(&b->udp_script, full);
+	fill(b, udp, 4);
+	fill(b, stuck, 1);
+	fill(b, other, 1);
+	assert_int_equal(read_inside(b), -EBUSY); /* for the datagrams' socket */
+	lw_path_drop(&b->path, udp->t);
+	b->now += LW_SEND_WAIT_US;
+	lw_path_flush(&b->path, b->now);
+	assert_false(lw_path_paused(&b->path));
+	assert_int_equal(read_inside(b), -EAGAIN);
+	bed_deliver(b);
+	bed_assert_marks(&other->got, "x");
+	bed_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +539,8 @@ int main(void)
 		cmocka_unit_test(to_tcp__client_connection_dies_while_full__inside_is_read_on),
 		cmocka_unit_test(to_tcp__no_buffers__tries_again_in_a_millisecond),
 		cmocka_unit_test(to_tcp__pool_held_by_peers_that_do_not_read__others_go_on),
+		cmocka_unit_test(from_tcp__more_packets_than_the_batch_holds__all_arrive),
+		cmocka_unit_test(to_tcp__server_stream_full_packet_comes_first__nobody_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
