@@ -159,6 +159,7 @@ static void end__packets_wait_in_rx__only_its_own_are_forgotten(void **state)
 				lw_path_drop(&b->path, peers[i]->t);
 		}
 		lw_path_flush(&b->path, b->now); /* they are destroyed here */
+		assert_int_equal(b->path.seg_open, (waiting[n].dead & 1) == 0); /* d's */
 		lw_sender_unblock(&bed_udp_port(b)->sender, peers[0]->tag);
 		lw_path_flush(&b->path, b->now);
 		assert_int_equal(bed_from_inside(b), waiting[n].dead == 7 ? -EAGAIN : 0);

@@ -299,6 +299,25 @@ static void from_udp__many_small_packets__nobody_loses_any(void **state)
 	bed_destroy(b);
 }
 
+/* Answers are sent when little room is left for more, not when it is used up. */
+static void from_udp__many_answers__none_is_lost(void **state)
+{
+	enum { PINGS = 10, DATAGRAMS = 60 };
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, 16);
+	struct bed_peer *peer = bed_join(b, false);
+	uint8_t pings[PINGS][5] = { { 0 } };
+
+	(void)state;
+	for (int i = 0; i < PINGS; i++)
+		pings[i][0] = 2;
+	for (int i = 0; i < DATAGRAMS; i++)
+		bed_remote_frames(b, peer, pings, sizeof(pings));
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	assert_int_equal(b->path.sessions.n[LW_CTR_SINK_FULL], 0);
+	assert_int_equal(b->udp_out.n, PINGS * DATAGRAMS);
+	bed_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +331,7 @@ int main(void)
 		cmocka_unit_test(reply_outside__however_it_came__reaches_the_peer),
 		cmocka_unit_test(reply_outside__too_long_or_no_room__dropped_and_counted),
 		cmocka_unit_test(from_udp__many_small_packets__nobody_loses_any),
+		cmocka_unit_test(from_udp__many_answers__none_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,9 +60,9 @@ static void wait__a_timer__until_it_is_due(void **state)
 
 	(void)state;
 	(void)wb_tunnel(b, wb_open(b, b->tcp), 60 * S);
-	wt = wb_tunnel(b, wb_open(b, b->tcp), 500 * MS);
+	wt = wb_tunnel(b, wb_open(b, b->tcp), 5 * S);
 	(void)wb_round(b);
-	assert_in_range(wait_of(b, 10 * S), 1, 501);
+	assert_in_range(wait_of(b, 10 * S), 1, 5001);
 	assert_int_equal(wait_of(b, 1 * MS), 1);
 	wt->t->stale_at = lw_clock_us(); /* due, but not by the wheel before it is told */
 	lw_path_after(&b->core.path, wt->t, &(struct lw_sink){ 0 });
@@ -122,6 +122,7 @@ static void timer__deadline_moves__fires_at_the_new_one_only(void **state)
 	lw_path_after(&b->core.path, sooner->t, &k);
 	lw_path_after(&b->core.path, later->t, &k);
 	lw_path_after(&b->core.path, never->t, &k);
+	assert_int_equal(b->core.wheel.n, 2);
 	wb_rounds_until(b, is_gone, sooner);
 	assert_non_null(later->t);
 	assert_non_null(never->t);
@@ -193,33 +194,49 @@ static bool inside_was_read(void *arg)
 	return b->socks[1].served > 0;
 }
 
-static void paused__inside_has_packets__sleeps_until_the_socket_or_20_ms(void **state)
+/* false: this machine held us up for longer than a datagram may wait */
+static bool pause_and_go_on(const struct paused_case *c)
 {
-	(void)state;
-	for (size_t i = 0; i < sizeof(paused_cases) / sizeof(paused_cases[0]); i++) {
-		const struct paused_case *c = &paused_cases[i];
-		struct worker_bed *b = wb_create();
-		uint32_t udp = wb_open(b, b->udp);
-		const struct lw_sender *sender = &b->core.path.ports[0].sender;
-		uint32_t waits;
+	struct worker_bed *b = wb_create();
+	uint32_t udp = wb_open(b, b->udp);
+	const struct lw_sender *sender = &b->core.path.ports[0].sender;
+	uint32_t waits;
+	bool in_time;
 
-		print_message("  %s\n", c->name);
-		for (uint32_t n = 0; n < c->insides; n++)
-			wb_write(b, wb_open(b, b->inside), 1);
-		wb_fill(b, udp);
-		wb_queue(b, udp);
-		lw_path_flush(&b->core.path, lw_clock_us());
-		assert_true(lw_path_paused(&b->core.path));
-		assert_string_equal(wb_round(b), "");      /* not read, and */
-		assert_in_range(wait_of(b, 1 * S), 1, 21); /* no reason to hurry */
+	for (uint32_t n = 0; n < c->insides; n++)
+		wb_write(b, wb_open(b, b->inside), 1);
+	wb_fill(b, udp);
+	wb_queue(b, udp);
+	lw_path_flush(&b->core.path, lw_clock_us());
+	assert_true(lw_path_paused(&b->core.path));
+	(void)wb_round(b);
+	(void)wait_of(b, 1 * S);
+	in_time = b->core.now_us < sender->blocked_since_us + LW_SEND_WAIT_US;
+	if (in_time) {
+		assert_string_equal(b->log, "");             /* it is not read, and */
+		assert_in_range(wb_calls.timeout_ms, 1, 20); /* no reason to hurry */
 		waits = wb_calls.waits;
 		if (c->edge)
 			(void)wb_drain(b, udp);
 		wb_rounds_until(b, inside_was_read, b);
-		assert_int_equal(sender->dropped, c->edge ? 0 : 1);
-		assert_in_range(wb_calls.waits - waits, 1, 4);
+		in_time = !c->edge || sender->dropped == 0;
+		assert_int_equal(sender->dropped, in_time && c->edge ? 0 : 1);
+		assert_int_equal(wb_calls.waits - waits, 1);
 		assert_false(lw_path_paused(&b->core.path));
-		wb_destroy(b);
+	}
+	wb_destroy(b);
+	return in_time;
+}
+
+static void paused__inside_has_packets__sleeps_until_the_socket_or_20_ms(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(paused_cases) / sizeof(paused_cases[0]); i++) {
+		int tries = 0;
+
+		print_message("  %s\n", paused_cases[i].name);
+		while (!pause_and_go_on(&paused_cases[i]))
+			assert_true(++tries < 100);
 	}
 }
 

@@ -83,7 +83,7 @@ static int take_one(struct worker_bed *b, const char *what, uint32_t tag)
 	if (s->on_serve != NULL)
 		s->on_serve(b, tag);
 	if (s->answer != 0)
-		return s->answer;
+		return s->answer == WB_MORE ? 0 : s->answer;
 	return recv(s->fd, byte, sizeof(byte), MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 

@@ -15,6 +15,7 @@
 #define WB_SOCKS   96
 #define WB_TUNNELS 8
 #define WB_WAIT_S  10 /* longest wait for anything that must happen */
+#define WB_MORE    1  /* answer: something came, and there may be more */
 
 struct worker_bed;
 
