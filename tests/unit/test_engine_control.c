@@ -82,6 +82,7 @@ static void engine_run__descriptor_readable__calls_its_handler(void **state)
 	lw_engine_run(e, WAIT_US);
 	assert_int_equal(k[0].n, 1);
 	assert_int_equal(k[1].n, 2);
+	assert_int_equal(lw_engine_watch(e, k[0].fd, on_knock, &k[0]), 0); /* it was let go */
 	assert_false(e->stop);
 	eb_destroy(b);
 	(void)close(k[0].fd);
@@ -150,22 +151,25 @@ static void engine_run__time_is_up__returns(void **state)
 static void engine_run__signals__end_it_or_not(void **state)
 {
 	static const struct {
-		int first;
-		int second;
-	} signals[] = { { SIGTERM, 0 }, { SIGINT, 0 }, { SIGHUP, SIGTERM } };
+		int signal;
+		bool ends;
+	} signals[] = { { SIGTERM, true }, { SIGINT, true }, { SIGHUP, false } };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
 		struct engine_bed *b = only_init();
+		struct knock k;
 
-		assert_int_equal(kill(getpid(), signals[i].first), 0);
-		if (signals[i].second != 0)
-			assert_int_equal(kill(getpid(), signals[i].second), 0);
+		knock_init(&k, &b->engine);
+		k.wakes_at = 1; /* both are there when it looks */
+		knock(&k);
+		assert_int_equal(kill(getpid(), signals[i].signal), 0);
 		lw_engine_run(&b->engine, WAIT_US);
-		assert_true(b->engine.stop);
-		assert_int_equal(b->engine.signal,
-		                 signals[i].second != 0 ? signals[i].second : signals[i].first);
+		assert_int_equal(k.n, 1);
+		assert_int_equal(b->engine.stop, signals[i].ends);
+		assert_int_equal(b->engine.signal, signals[i].ends ? signals[i].signal : 0);
 		eb_destroy(b);
+		(void)close(k.fd);
 	}
 }
 

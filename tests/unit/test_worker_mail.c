@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 
 #include "base/clock.h"
 #include "unit/test.h"
@@ -10,7 +11,7 @@
 #include "worker/helper.h"
 
 #define THREADS 4u
-#define MAILS   2000u
+#define MAILS   20000u
 
 int __real_pthread_create(pthread_t *ret, const pthread_attr_t *attr, void *(*fn)(void *),
                           void *arg);
@@ -86,6 +87,7 @@ struct reader {
 	uint32_t next[THREADS]; /* number that is expected of each sender */
 	uint32_t wrong;
 	pthread_t thread;
+	pthread_barrier_t begin; /* all at once */
 };
 
 static void take_number(struct lw_mail *m)
@@ -109,6 +111,7 @@ static void *send_numbers(void *arg)
 {
 	struct sender *s = arg;
 
+	(void)pthread_barrier_wait(&s->reader->begin);
 	for (uint32_t i = 0; i < MAILS; i++) {
 		struct numbered *n = calloc(1, sizeof(*n));
 
@@ -141,6 +144,7 @@ static void mailbox__several_senders__each_in_its_order_on_the_readers_thread(vo
 
 	(void)state;
 	assert_int_equal(lw_mailbox_init(&r.mb), 0);
+	assert_int_equal(pthread_barrier_init(&r.begin, NULL, THREADS), 0);
 	for (uint32_t i = 0; i < THREADS; i++) {
 		senders[i] = (struct sender){ .reader = &r, .from = i };
 		assert_int_equal(pthread_create(&threads[i], NULL, send_numbers, &senders[i]), 0);
@@ -151,6 +155,7 @@ static void mailbox__several_senders__each_in_its_order_on_the_readers_thread(vo
 		(void)pthread_join(threads[i], NULL);
 	assert_true(all_came(&r));
 	assert_int_equal(r.wrong, 0);
+	(void)pthread_barrier_destroy(&r.begin);
 	lw_mailbox_fini(&r.mb);
 }
 
@@ -185,6 +190,7 @@ static void mailbox__sent_again_from_its_delivery__comes_next_time(void **state)
 		assert_int_equal(poll(&wake, 1, 0), 1); /* the reader hears of it */
 	}
 	lw_mailbox_fini(&mb);
+	assert_int_equal(mb.fd, -1);
 	lw_mailbox_fini(&mb); /* harmless */
 }
 
@@ -205,15 +211,28 @@ static void on_post(struct lw_mail *m)
 	gate_step(p->gate);
 }
 
+static uint32_t told; /* of loops that ended by themselves */
+
+static void on_ended(struct lw_mail *m)
+{
+	(void)m;
+	told++;
+}
+
 /* Idle between mails it must sleep: each epoll_wait has a cause. */
 static void core_thread__mails_come__wakes_for_each_and_sleeps_between(void **state)
 {
 	struct worker_bed *b = wb_create();
+	struct lw_mailbox control;
 	struct gate gate;
 	struct post post[8];
 
 	(void)state;
+	told = 0;
 	gate_init(&gate);
+	assert_int_equal(lw_mailbox_init(&control), 0);
+	b->core.ended_to = &control;
+	b->core.ended.deliver = on_ended;
 	(void)wb_open(b, b->udp);
 	assert_int_equal(lw_core_start(&b->core), 0);
 	for (uint32_t i = 0; i < 8; i++) {
@@ -223,19 +242,15 @@ static void core_thread__mails_come__wakes_for_each_and_sleeps_between(void **st
 		assert_true(gate_wait(&gate, i + 1));
 	}
 	lw_core_join(&b->core);
+	assert_false(b->core.started);
 	lw_core_join(&b->core); /* harmless */
+	lw_mailbox_deliver(&control);
+	assert_int_equal(told, 0); /* it was asked to */
+	lw_mailbox_fini(&control);
 	assert_in_range(__atomic_load_n(&wb_calls.waits, __ATOMIC_RELAXED), 1, 16);
 	assert_int_equal(b->core.failed, 0);
 	gate_fini(&gate);
 	wb_destroy(b);
-}
-
-static uint32_t told;
-
-static void on_ended(struct lw_mail *m)
-{
-	(void)m;
-	told++;
 }
 
 static void core_thread__loop_ends_by_itself__the_control_thread_is_told(void **state)
@@ -273,6 +288,7 @@ static void core_start__no_thread__says_so(void **state)
 	(void)state;
 	fail_thread = 1;
 	assert_int_equal(lw_core_start(&b->core), -EAGAIN);
+	assert_false(b->core.started);
 	lw_core_join(&b->core); /* does not wait for what never began */
 	wb_destroy(b);
 }
@@ -326,6 +342,40 @@ static void helpers__some_block__others_run_and_the_queue_has_an_end(void **stat
 	gate_fini(&open);
 	gate_fini(&began);
 	gate_fini(&done);
+}
+
+struct ordered {
+	uint32_t number;
+	uint32_t *last;
+	uint32_t *wrong;
+};
+
+static void run_ordered(void *arg)
+{
+	const struct ordered *o = arg;
+
+	if (*o->last + 1 != o->number)
+		(*o->wrong)++;
+	*o->last = o->number;
+}
+
+static void helpers__one_thread__runs_what_it_was_given_in_order(void **state)
+{
+	struct ordered jobs[10];
+	struct lw_helpers *h = NULL;
+	uint32_t last = 0;
+	uint32_t wrong = 0;
+
+	(void)state;
+	assert_int_equal(lw_helpers_create(1, 3, &h), 0);
+	for (uint32_t i = 0; i < 10; i++) {
+		jobs[i] = (struct ordered){ .number = i + 1, .last = &last, .wrong = &wrong };
+		while (lw_helpers_call(h, run_ordered, &jobs[i]) == -EAGAIN)
+			(void)sched_yield();
+	}
+	lw_helpers_destroy(h);
+	assert_int_equal(last, 10);
+	assert_int_equal(wrong, 0);
 }
 
 static void *destroy_helpers(void *arg)
@@ -391,6 +441,7 @@ int main(void)
 		cmocka_unit_test(core_thread__loop_ends_by_itself__the_control_thread_is_told),
 		cmocka_unit_test(core_start__no_thread__says_so),
 		cmocka_unit_test(helpers__some_block__others_run_and_the_queue_has_an_end),
+		cmocka_unit_test(helpers__one_thread__runs_what_it_was_given_in_order),
 		cmocka_unit_test(helpers_destroy__work_is_queued__finishes_it),
 		cmocka_unit_test(helpers_create__each_step_fails__nothing_is_left),
 	};
