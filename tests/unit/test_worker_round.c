@@ -79,6 +79,7 @@ static void round__peer_hangs_up__connection_ends_and_the_tag_goes(void **state)
 	assert_string_equal(wb_round(b), "t0 closed0 x0 gone0 ");
 	assert_int_equal(wt->reason, LW_CLOSE_LOST);
 	assert_null(wt->t);
+	assert_int_equal(b->core.wheel.n, 0); /* its timer went too */
 	assert_string_equal(wb_round(b), "");
 	wb_destroy(b);
 }
