@@ -111,6 +111,24 @@ static int make_workers(struct lw_instance *in, uint32_t n)
 	return 0;
 }
 
+/* What a module said of one step: 0, or an error that has a sentence. */
+static int outcome(const struct lw_instance *in, const char *step, int r, struct lw_err *err)
+{
+	const char *name = in->module->name;
+
+	if (r > 0)
+		return lw_err_set(err, -EPROTO, "%s answered %d to %s()", name, r, step);
+	if (r < 0 && err != NULL && err->text[0] == '\0')
+		(void)lw_err_set(err, r, "%s failed in %s(): %s", name, step, strerror(-r));
+	return r;
+}
+
+static void clear(struct lw_err *err)
+{
+	if (err != NULL)
+		err->text[0] = '\0';
+}
+
 int lw_instance_create(const struct lw_module *m, const void *opts, const struct lw_hooks *hooks,
                        uint32_t n_workers, struct lw_instance **ret, struct lw_err *err)
 {
@@ -129,7 +147,9 @@ int lw_instance_create(const struct lw_module *m, const void *opts, const struct
 		                     .random = host_random,
 		                     .defer = host_defer,
 		                     .answer = host_answer };
+	clear(err);
 	r = m->life->create(&in->host, opts, &in->inst, &in->conf, err);
+	r = outcome(in, "create", r, err);
 	if (r < 0) {
 		in->inst = NULL;
 		lw_instance_destroy(in);
@@ -152,10 +172,12 @@ int lw_instance_create(const struct lw_module *m, const void *opts, const struct
 
 int lw_instance_prepare(struct lw_instance *in, const struct lw_env *env, struct lw_err *err)
 {
-	int r = OPTIONAL(in, prepare) != NULL
-	                ? in->module->life->prepare(in->inst, env, &in->caps, err)
-	                : 0;
+	int r = 0;
 
+	clear(err);
+	if (OPTIONAL(in, prepare) != NULL)
+		r = in->module->life->prepare(in->inst, env, &in->caps, err);
+	r = outcome(in, "prepare", r, err);
 	in->prepared = r == 0;
 	return r;
 }
@@ -165,8 +187,10 @@ int lw_instance_start(struct lw_instance *in, uint32_t worker, struct lw_err *er
 	struct lw_worker *w = &in->workers[worker];
 	int r = 0;
 
+	clear(err);
 	if (OPTIONAL(in, worker_start) != NULL)
 		r = in->module->life->worker_start(in->inst, w, &w->state, err);
+	r = outcome(in, "worker_start", r, err);
 	in->started[worker] = r == 0;
 	return r;
 }

@@ -46,6 +46,11 @@ static void note(const struct eb_inst *i, const char *what)
 
 /* --- life --- */
 
+static int refuse(const struct eb_inst *i, int r, const char *text, struct lw_err *err)
+{
+	return i->mute ? r : lw_err_set(err, r, "%s %c", text, i->letter);
+}
+
 static int eb_create_inst(const struct lw_host *h, const void *opts, void **ret_inst,
                           const void **ret_conf, struct lw_err *err)
 {
@@ -54,8 +59,8 @@ static int eb_create_inst(const struct lw_host *h, const void *opts, void **ret_
 	note(i, "create");
 	i->host = h;
 	*ret_conf = opts;
-	if (i->create_r < 0)
-		return lw_err_set(err, i->create_r, "cannot create %c", i->letter);
+	if (i->create_r != 0)
+		return refuse(i, i->create_r, "cannot create", err);
 	*ret_inst = i;
 	return 0;
 }
@@ -70,8 +75,8 @@ static int eb_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_
 	assert_int_equal(env->role, LW_ROLE_CLIENT);
 	assert_int_equal(env->workers, 1);
 	assert_int_equal(env->inside_mtu, EB_MTU);
-	if (i->prepare_r < 0)
-		return lw_err_set(err, i->prepare_r, "cannot prepare %c", i->letter);
+	if (i->prepare_r != 0)
+		return refuse(i, i->prepare_r, "cannot prepare", err);
 	ret_caps->flags = LW_CAP_SUPER;
 	return 0;
 }
@@ -83,8 +88,8 @@ static int eb_worker_start(void *inst, struct lw_worker *w, void **ret_state, st
 	note(i, "start");
 	assert_int_equal(w->size, sizeof(*w));
 	assert_ptr_equal(w->host, i->host);
-	if (i->start_r < 0)
-		return lw_err_set(err, i->start_r, "cannot start %c", i->letter);
+	if (i->start_r != 0)
+		return refuse(i, i->start_r, "cannot start", err);
 	i->w = w;
 	*ret_state = i;
 	if (i->letter == 'C' && i->bed->inside_fd >= 0)

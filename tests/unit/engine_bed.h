@@ -23,6 +23,7 @@ struct eb_inst {
 	int create_r;
 	int prepare_r;
 	int start_r;
+	bool mute; /* fails without a sentence */
 	const struct lw_host *host;
 	struct lw_worker *w;
 	bool defer_at_end; /* destroy() asks for a helper */

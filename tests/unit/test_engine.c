@@ -269,6 +269,41 @@ static void engine_counters__several_instances__summed_by_module(void **state)
 	eb_destroy(b);
 }
 
+/* A step answers 0 or a negative errno, and says why; one that does neither fails all the same. */
+static void engine__step_answers_oddly__fails_with_a_sentence(void **state)
+{
+	static const struct {
+		int r;
+		int expected;
+		const char *before;
+		const char *after;
+	} answers[] = { { 1, -EPROTO, "answered 1 to ", "()" },
+		        { INT_MAX, -EPROTO, "answered 2147483647 to ", "()" },
+		        { -EIO, -EIO, "failed in ", "(): Input/output error" } };
+	static const char *const names[] = { "create", "prepare", "worker_start" };
+
+	(void)state;
+	for (size_t i = 0; i < 3 * sizeof(answers) / sizeof(answers[0]); i++) {
+		struct engine_bed *b = eb_create();
+		char text[64];
+
+		b->insts[0].mute = true;
+		b->insts[0].create_r = i % 3 == 0 ? answers[i / 3].r : 0;
+		b->insts[0].prepare_r = i % 3 == 1 ? answers[i / 3].r : 0;
+		b->insts[0].start_r = i % 3 == 2 ? answers[i / 3].r : 0;
+		(void)lw_err_set(&b->err, -1, "of something before");
+		assert_int_equal(eb_start(b), answers[i / 3].expected);
+		(void)snprintf(text, sizeof(text), "filter-rec %s%s%s", answers[i / 3].before,
+		               names[i % 3], answers[i / 3].after);
+		assert_string_equal(b->err.text, text);
+		assert_int_equal(b->err.code, answers[i / 3].expected);
+		assert_false(b->engine.core.started);
+		assert_undone(b, i % 3 == 0   ? ""
+		                 : i % 3 == 1 ? GONE("A")
+		                              : GONE("D") GONE("C") GONE("B") GONE("A"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +317,7 @@ int main(void)
 		cmocka_unit_test(engine_attach__session_bytes__each_its_own_place),
 		cmocka_unit_test(engine_attach__each_kind__is_where_it_belongs),
 		cmocka_unit_test(engine_counters__several_instances__summed_by_module),
+		cmocka_unit_test(engine__step_answers_oddly__fails_with_a_sentence),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
