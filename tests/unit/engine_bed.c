@@ -166,22 +166,53 @@ static const struct lw_auth_ops auth_ops = { .size = sizeof(auth_ops) };
 static const char *const counters[] = { "hits", "misses", NULL };
 static const char *const no_counters[] = { NULL };
 
-#define MODULE(kind_, name_, op, ops_, life_, counters_, bytes)                                    \
-	{                                                                                          \
-		.magic = LW_ABI_MAGIC, .abi_minor = LW_ABI_MINOR,                                  \
-		.size = sizeof(struct lw_module), .kind = kind_, .name = name_,                    \
-		.counters = counters_, .life = life_, .ops = { .op = ops_ },                       \
-		.session_bytes = bytes                                                             \
-	}
-
 const struct lw_module eb_modules[EB_MODULES] = {
-	MODULE(LW_KIND_FILTER, "filter-rec", filter, &filter_ops, &life, NULL, 13),
-	MODULE(LW_KIND_OUTSIDE_UDP, "outside-rec", udp, &udp_ops, &life, counters, 0),
-	MODULE(LW_KIND_INSIDE, "inside-rec", inside, &inside_ops, &life, no_counters, 8),
-	MODULE(LW_KIND_AUTH, "auth-rec", auth, &auth_ops, &life, counters, 1),
+	{ .magic = LW_ABI_MAGIC,
+	  .abi_minor = LW_ABI_MINOR,
+	  .size = sizeof(struct lw_module),
+	  .kind = LW_KIND_FILTER,
+	  .name = "filter-rec",
+	  .life = &life,
+	  .counters = NULL,
+	  .ops = { .filter = &filter_ops },
+	  .session_bytes = 13 },
+	{ .magic = LW_ABI_MAGIC,
+	  .abi_minor = LW_ABI_MINOR,
+	  .size = sizeof(struct lw_module),
+	  .kind = LW_KIND_OUTSIDE_UDP,
+	  .name = "outside-rec",
+	  .life = &life,
+	  .counters = counters,
+	  .ops = { .udp = &udp_ops },
+	  .session_bytes = 0 },
+	{ .magic = LW_ABI_MAGIC,
+	  .abi_minor = LW_ABI_MINOR,
+	  .size = sizeof(struct lw_module),
+	  .kind = LW_KIND_INSIDE,
+	  .name = "inside-rec",
+	  .life = &life,
+	  .counters = no_counters,
+	  .ops = { .inside = &inside_ops },
+	  .session_bytes = 8 },
+	{ .magic = LW_ABI_MAGIC,
+	  .abi_minor = LW_ABI_MINOR,
+	  .size = sizeof(struct lw_module),
+	  .kind = LW_KIND_AUTH,
+	  .name = "auth-rec",
+	  .life = &life,
+	  .counters = counters,
+	  .ops = { .auth = &auth_ops },
+	  .session_bytes = 1 },
 };
-const struct lw_module eb_least =
-	MODULE(LW_KIND_AUTH, "auth-least", auth, &auth_ops, &least_life, NULL, 0);
+const struct lw_module eb_least = { .magic = LW_ABI_MAGIC,
+	                            .abi_minor = LW_ABI_MINOR,
+	                            .size = sizeof(struct lw_module),
+	                            .kind = LW_KIND_AUTH,
+	                            .name = "auth-least",
+	                            .life = &least_life,
+	                            .counters = NULL,
+	                            .ops = { .auth = &auth_ops },
+	                            .session_bytes = 0 };
 
 /* --- the bed --- */
 

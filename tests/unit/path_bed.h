@@ -146,6 +146,10 @@ void bed_inside(struct path_bed *b, const struct bed_peer *to, uint32_t len, uin
 /* bed_remote() - the other end sends a packet: it lies in the outside module afterwards */
 void bed_remote(struct path_bed *b, struct bed_peer *from, uint32_t len, uint8_t mark);
 
+/* bed_inside_all(), bed_remote_all() - the same for each mark of a text */
+void bed_inside_all(struct path_bed *b, const struct bed_peer *to, uint32_t len, const char *marks);
+void bed_remote_all(struct path_bed *b, struct bed_peer *from, uint32_t len, const char *marks);
+
 /* bed_remote_frames() - any plaintext from the other end, one record */
 void bed_remote_frames(struct path_bed *b, struct bed_peer *from, const void *p, size_t len);
 

@@ -263,3 +263,15 @@ void bed_answer(struct path_bed *b, const struct bed_peer *peer, uint32_t verdic
 	lw_path_after(&b->path, peer->t, &k);
 	lw_path_flush(&b->path, b->now);
 }
+
+void bed_inside_all(struct path_bed *b, const struct bed_peer *to, uint32_t len, const char *marks)
+{
+	for (; *marks != '\0'; marks++)
+		bed_inside(b, to, len, (uint8_t)*marks);
+}
+
+void bed_remote_all(struct path_bed *b, struct bed_peer *from, uint32_t len, const char *marks)
+{
+	for (; *marks != '\0'; marks++)
+		bed_remote(b, from, len, (uint8_t)*marks);
+}

@@ -114,8 +114,7 @@ static void from_inside__module_answers__say_whether_more_waits(void **state)
 
 	(void)state;
 	b->inside_burst = 2;
-	for (char c = 'a'; c < 'e'; c++)
-		bed_inside(b, peer, 100, (uint8_t)c);
+	bed_inside_all(b, peer, 100, "abcd");
 	assert_int_equal(bed_from_inside(b), 0);
 	bed_deliver(b);
 	bed_assert_marks(&peer->got, "ab");
@@ -164,8 +163,7 @@ static void from_inside__socket_full__packet_waits_and_goes_first(void **state)
 	(void)state;
 	bed_udp_port(b)->wire->cap = 6;
 	bed_script_set(&b->udp_script, full);
-	for (char c = 'a'; c <= 'j'; c++)
-		bed_inside(b, peer, 500, (uint8_t)c);
+	bed_inside_all(b, peer, 500, "abcdefghij");
 	assert_int_equal(bed_from_inside(b), -EBUSY);
 	assert_true(lw_path_paused(&b->path));
 	assert_true(peer->wants > 0);
@@ -194,8 +192,7 @@ static void from_inside__socket_stays_full__drops_after_20_ms_and_goes_on(void *
 	(void)state;
 	bed_udp_port(b)->wire->cap = 4;
 	bed_script_set(&b->udp_script, full);
-	for (char c = 'a'; c <= 'g'; c++)
-		bed_inside(b, peer, 500, (uint8_t)c);
+	bed_inside_all(b, peer, 500, "abcdefg");
 	assert_int_equal(bed_from_inside(b), -EBUSY);
 	b->now = lw_path_deadline(&b->path);
 	lw_path_flush(&b->path, b->now);
@@ -235,8 +232,7 @@ static void from_inside__too_large_for_the_path__that_one_is_lost(void **state)
 
 	(void)state;
 	bed_script_set(&b->udp_script, large);
-	for (char c = 'a'; c <= 'd'; c++)
-		bed_inside(b, peer, 500, (uint8_t)c);
+	bed_inside_all(b, peer, 500, "abcd");
 	assert_int_equal(bed_from_inside(b), -EAGAIN);
 	bed_deliver(b);
 	bed_assert_marks(&peer->got, "acd");

@@ -58,8 +58,7 @@ static void from_udp__module_answers__say_whether_more_waits(void **state)
 
 	(void)state;
 	b->udp_burst = 2;
-	for (char c = 'a'; c <= 'd'; c++)
-		bed_remote(b, peer, 100, (uint8_t)c);
+	bed_remote_all(b, peer, 100, "abcd");
 	assert_int_equal(bed_udp(b), 0);
 	bed_assert_marks(&b->inside_out, "ab");
 	b->udp_end = -EBADF;
@@ -145,8 +144,7 @@ static void inside_send__each_answer__never_waits(void **state)
 		print_message("  %s\n", c->name);
 		b->path.counters = (struct lw_path_counters){ 0 };
 		bed_script_set(&b->inside_script, c->steps);
-		for (char mark = 'a'; mark <= 'd'; mark++)
-			bed_remote(b, peer, 100, (uint8_t)mark);
+		bed_remote_all(b, peer, 100, "abcd");
 		assert_int_equal(bed_udp(b), -EAGAIN);
 		bed_assert_marks(&b->inside_out, c->taken);
 		assert_int_equal(b->path.counters.inside_tx, strlen(c->taken));
@@ -290,8 +288,7 @@ static void from_udp__many_small_packets__nobody_loses_any(void **state)
 	}
 	for (int i = 0; i < DATAGRAMS; i++)
 		bed_remote_frames(b, flood, frames, sizeof(frames));
-	for (char c = 'a'; c <= 'd'; c++)
-		bed_remote(b, other, 100, (uint8_t)c);
+	bed_remote_all(b, other, 100, "abcd");
 	assert_int_equal(bed_udp(b), -EAGAIN);
 	assert_int_equal(b->path.sessions.n[LW_CTR_SINK_FULL], 0);
 	assert_int_equal(b->path.counters.inside_tx, FRAMES * DATAGRAMS + 4);
