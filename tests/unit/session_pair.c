@@ -6,6 +6,8 @@
 #include "base/addr.h"
 #include "fake/fake_host.h"
 #include "session/tunnel_priv.h"
+#include "unit/frame_examples.h"
+#include "unit/hex.h"
 #include "unit/test.h"
 #include "wire/header.h"
 
@@ -36,24 +38,35 @@ static uint8_t *slurp(const char *name, size_t *ret_len)
 	return buf;
 }
 
-static void make_contexts(struct pair *p)
+struct lw_tls_ctx *pair_client_ctx(const char *ca)
 {
-	struct lw_tls_server_config sc = { 0 };
-	struct lw_tls_client_config cc = { .cipher = LW_TLS_AES256 };
+	struct lw_tls_client_config cfg = { .cipher = LW_TLS_AES256 };
+	struct lw_tls_ctx *ctx = NULL;
 	struct lw_err err = { 0 };
-	uint8_t *cert = slurp("server.crt", &sc.cert_len);
-	uint8_t *key = slurp("server.key", &sc.key_len);
-	uint8_t *ca = slurp("ca.crt", &cc.ca_len);
+	uint8_t *pem = slurp(ca, &cfg.ca_len);
 
-	sc.cert_pem = cert;
-	sc.key_pem = key;
-	cc.ca_pem = ca;
-	if (lw_tls_ctx_create_server(&sc, &p->server_ctx, &err) < 0 ||
-	    lw_tls_ctx_create_client(&cc, &p->client_ctx, &err) < 0)
+	cfg.ca_pem = pem;
+	if (lw_tls_ctx_create_client(&cfg, &ctx, &err) < 0)
+		fail_msg("%s", err.text);
+	free(pem);
+	return ctx;
+}
+
+static struct lw_tls_ctx *server_ctx(void)
+{
+	struct lw_tls_server_config cfg = { 0 };
+	struct lw_tls_ctx *ctx = NULL;
+	struct lw_err err = { 0 };
+	uint8_t *cert = slurp("server.crt", &cfg.cert_len);
+	uint8_t *key = slurp("server.key", &cfg.key_len);
+
+	cfg.cert_pem = cert;
+	cfg.key_pem = key;
+	if (lw_tls_ctx_create_server(&cfg, &ctx, &err) < 0)
 		fail_msg("%s", err.text);
 	free(cert);
 	free(key);
-	free(ca);
+	return ctx;
 }
 
 static void side_init(struct pair_side *s, uint32_t role)
@@ -92,26 +105,24 @@ static struct lw_endpoint endpoint(bool server)
 		                                            server ? 40000 : 27690) };
 }
 
-static void open_side(struct pair *p, struct pair_side *s, struct lw_tls *tls)
+static int open_side(struct pair *p, struct pair_side *s, struct lw_tls *tls)
 {
 	bool server = s == &p->server;
 	struct lw_tunnel_start start = { .tls = tls,
 		                         .endpoint = endpoint(server),
 		                         .stream = p->stream,
-		                         .minor = p->stream && server ? 1 : 3,
+		                         .minor = p->stream && server ? 1 : p->minor,
 		                         .id = server && !p->stream ? 0x1122334455667788 : 0,
 		                         .pool = &s->chunks,
 		                         .counters = &s->counters,
 		                         .serial = 1 };
 
-	assert_int_equal(lw_tunnel_create(&s->conf, &start, p->now_us, &s->t), 0);
+	return lw_tunnel_create(&s->conf, &start, p->now_us, &s->t);
 }
 
-struct pair *pair_create(bool stream, uint64_t seed)
+struct pair *pair_prepare(bool stream, uint64_t seed)
 {
 	struct pair *p = calloc(1, sizeof(*p));
-	uint8_t secret[LW_TLS_SECRET_SIZE] = { 7 };
-	struct lw_tls *tls;
 
 	assert_non_null(p);
 	p->stream = stream;
@@ -119,28 +130,50 @@ struct pair *pair_create(bool stream, uint64_t seed)
 	p->now_us = 1000 * LW_S;
 	clock_us = p->now_us;
 	p->delay_us = 2 * LW_MS;
+	p->piece = 700; /* cuts records */
 	p->answer_at_once = true;
-	make_contexts(p);
+	p->minor = LW_WIRE_MINOR_MAX;
+	p->packets = calloc(PAIR_FLIGHT, sizeof(*p->packets));
+	assert_non_null(p->packets);
+	for (uint32_t i = 0; i < PAIR_FLIGHT; i++)
+		p->flight[i] = &p->packets[i];
+	p->server_ctx = server_ctx();
+	p->client_ctx = pair_client_ctx("ca.crt");
 	side_init(&p->server, LW_ROLE_SERVER);
 	side_init(&p->client, LW_ROLE_CLIENT);
-	if (stream) {
+	return p;
+}
+
+void pair_open(struct pair *p)
+{
+	const uint8_t secret[LW_TLS_SECRET_SIZE] = { 7 };
+	struct lw_tls *tls;
+
+	if (p->stream) {
 		assert_int_equal(lw_tls_create(p->server_ctx, LW_TLS_STREAM, 0, &tls), 0);
-		open_side(p, &p->server, tls);
+		assert_int_equal(open_side(p, &p->server, tls), 0);
 	} else {
 		assert_int_equal(lw_tls_listener_create(p->server_ctx, secret, NULL, p->now_us,
 		                                        &p->listener, NULL),
 		                 0);
 	}
-	assert_int_equal(
-		lw_tls_create(p->client_ctx, stream ? LW_TLS_STREAM : LW_TLS_DGRAM, 1500, &tls), 0);
-	open_side(p, &p->client, tls);
+	assert_int_equal(lw_tls_create(p->client_ctx, p->stream ? LW_TLS_STREAM : LW_TLS_DGRAM,
+	                               p->client.conf.outside_mtu, &tls),
+	                 0);
+	assert_int_equal(open_side(p, &p->client, tls), 0);
+}
+
+struct pair *pair_create(bool stream, uint64_t seed)
+{
+	struct pair *p = pair_prepare(stream, seed);
+
+	pair_open(p);
 	return p;
 }
 
 void pair_destroy(struct pair *p)
 {
-	for (uint32_t i = 0; i < p->n_flight; i++)
-		free(p->flight[i]);
+	free(p->packets);
 	side_fini(&p->server);
 	side_fini(&p->client);
 	lw_tls_listener_destroy(p->listener);
@@ -153,10 +186,10 @@ void pair_destroy(struct pair *p)
 
 static void launch(struct pair *p, bool to_server, const uint8_t *data, uint32_t len)
 {
-	struct pair_packet *q = calloc(1, sizeof(*q));
+	struct pair_packet *q;
 
-	assert_non_null(q);
 	assert_true(p->n_flight < PAIR_FLIGHT);
+	q = p->flight[p->n_flight++];
 	assert_true(len <= sizeof(q->data));
 	q->due_us = p->now_us + p->delay_us;
 	if (p->reorder)
@@ -164,7 +197,25 @@ static void launch(struct pair *p, bool to_server, const uint8_t *data, uint32_t
 	q->to_server = to_server;
 	q->len = len;
 	memcpy(q->data, data, len);
-	p->flight[p->n_flight++] = q;
+}
+
+static void sent(struct pair *p, bool to_server, const uint8_t *dgram, size_t len)
+{
+	uint64_t n = p->datagrams[to_server ? 0 : 1]++;
+
+	if (n < 64)
+		p->send_times[to_server ? 0 : 1][n] = p->now_us;
+	if (p->tap != NULL)
+		p->tap(p->tap_arg, to_server, dgram, len);
+}
+
+static bool is_lost(struct pair *p, struct pair_side *s)
+{
+	if (s->drop_next > 0) {
+		s->drop_next--;
+		return true;
+	}
+	return s->mute || test_random(&p->seed) % 100 < p->loss_percent;
 }
 
 static void transmit(struct pair *p, struct pair_side *s)
@@ -172,11 +223,8 @@ static void transmit(struct pair *p, struct pair_side *s)
 	bool to_server = s == &p->client;
 
 	LW_BATCH_FOREACH (pkt, s->wire) {
-		uint64_t n = p->datagrams[to_server ? 0 : 1]++;
-
-		if (n < 64)
-			p->send_times[to_server ? 0 : 1][n] = p->now_us;
-		if (test_random(&p->seed) % 100 < p->loss_percent)
+		sent(p, to_server, lw_packet_data(pkt), pkt->len);
+		if (is_lost(p, s))
 			continue;
 		launch(p, to_server, lw_packet_data(pkt), pkt->len);
 		if (test_random(&p->seed) % 100 < p->twice_percent)
@@ -188,8 +236,9 @@ static void transmit(struct pair *p, struct pair_side *s)
 		uint32_t n;
 
 		assert_int_equal(lw_stream_peek(&s->t->stream, &iov, 1), 1);
-		n = iov.iov_len < 700 ? (uint32_t)iov.iov_len : 700; /* cuts records */
-		launch(p, to_server, iov.iov_base, n);
+		n = iov.iov_len < p->piece ? (uint32_t)iov.iov_len : p->piece;
+		if (!s->mute)
+			launch(p, to_server, iov.iov_base, n);
 		lw_stream_consume(&s->t->stream, n);
 	}
 }
@@ -222,7 +271,7 @@ static void absorb(struct pair *p, struct pair_side *s, struct lw_sink *k, int r
 	}
 	lw_batch_reset(s->inside);
 	transmit(p, s);
-	if (p->answer_at_once && s->t != NULL && s->t->auth_pending)
+	if (p->answer_at_once && s->t != NULL && s->t->auth_pending && !pair_closed(s))
 		pair_auth(p, LW_AUTH_YES);
 }
 
@@ -234,13 +283,13 @@ static struct lw_sink sink_of(struct pair_side *s)
 static int reply_out(void *arg, const uint8_t *d, size_t len)
 {
 	struct pair *p = arg;
-	uint8_t buf[2048];
-	const struct lw_wire_header h = { .major = 1, .minor = 3 };
+	uint8_t buf[PAIR_PACKET];
+	const struct lw_wire_header h = { .major = 1, .minor = p->minor };
 
 	lw_wire_header_write(buf, &h);
 	memcpy(buf + LW_WIRE_HEADER_LEN, d, len);
-	p->datagrams[1]++;
-	if (test_random(&p->seed) % 100 >= p->loss_percent)
+	sent(p, false, buf, len + LW_WIRE_HEADER_LEN);
+	if (!is_lost(p, &p->server))
 		launch(p, false, buf, (uint32_t)len + LW_WIRE_HEADER_LEN);
 	return 0;
 }
@@ -258,7 +307,8 @@ static void listen_one(struct pair *p, struct pair_packet *q)
 
 	if (lw_tls_listen(p->listener, &from, &io, &tls) != 1)
 		return;
-	open_side(p, &p->server, tls);
+	if (open_side(p, &p->server, tls) < 0)
+		return;
 	r = lw_tunnel_begin(p->server.t, p->now_us, &k);
 	absorb(p, &p->server, &k, r);
 }
@@ -300,8 +350,33 @@ static void arrive(struct pair *p, struct pair_packet *q)
 	absorb(p, s, &k, r);
 }
 
+size_t pair_take(struct pair *p, uint8_t buf[static PAIR_PACKET])
+{
+	const struct pair_packet *q;
+
+	assert_true(p->n_flight > 0);
+	q = p->flight[--p->n_flight];
+	memcpy(buf, q->data, q->len);
+	return q->len;
+}
+
+int pair_feed(struct pair *p, struct pair_side *to, const void *dgram, size_t len)
+{
+	uint8_t buf[PAIR_PACKET];
+	struct lw_packet pkt = { .buf = buf, .cap = sizeof(buf), .len = (uint32_t)len };
+	struct lw_sink k = sink_of(to);
+	int r;
+
+	assert_true(len <= sizeof(buf));
+	memcpy(buf, dgram, len);
+	r = lw_tunnel_rx(to->t, &pkt, p->now_us, &k);
+	absorb(p, to, &k, r);
+	return r;
+}
+
 static bool deliver_due(struct pair *p)
 {
+	static struct pair_packet here;
 	uint32_t best = UINT32_MAX;
 	struct pair_packet *q;
 
@@ -314,22 +389,24 @@ static bool deliver_due(struct pair *p)
 		return false;
 	q = p->flight[best];
 	p->n_flight--;
-	memmove((void *)&p->flight[best], (void *)&p->flight[best + 1],
-	        (p->n_flight - best) * sizeof(p->flight[0]));
-	arrive(p, q);
-	free(q);
+	for (uint32_t i = best; i < p->n_flight; i++)
+		p->flight[i] = p->flight[i + 1];
+	p->flight[p->n_flight] = q;
+	here = *q; /* its place is free for what is sent in answer */
+	arrive(p, &here);
 	return true;
 }
 
+/* A deadline that stays in the past would keep a worker busy for ever. */
 static void tick(struct pair *p, struct pair_side *s)
 {
-	struct lw_sink k = sink_of(s);
-	int r;
+	for (int i = 0; s->t != NULL && lw_tunnel_deadline(s->t) <= p->now_us; i++) {
+		struct lw_sink k = sink_of(s);
+		int r = lw_tunnel_tick(s->t, p->now_us, &k);
 
-	if (s->t == NULL || lw_tunnel_deadline(s->t) > p->now_us)
-		return;
-	r = lw_tunnel_tick(s->t, p->now_us, &k);
-	absorb(p, s, &k, r);
+		absorb(p, s, &k, r);
+		assert_in_range(i, 0, 8);
+	}
 }
 
 static uint64_t next_time(const struct pair *p, uint64_t end)
@@ -383,12 +460,82 @@ void pair_connect(struct pair *p)
 	pair_run(p, 50 * LW_MS, false); /* what is still under way */
 }
 
+void pair_flush(struct pair *p, struct pair_side *side)
+{
+	struct lw_sink k = sink_of(side);
+
+	absorb(p, side, &k, 0);
+}
+
+struct pair *pair_online(bool stream)
+{
+	struct pair *p = pair_create(stream, 1);
+
+	pair_connect(p);
+	return p;
+}
+
+struct pair *pair_at_login(bool stream)
+{
+	struct pair *p = pair_create(stream, 1);
+
+	p->answer_at_once = false;
+	pair_begin(p);
+	for (int i = 0; i < 50 && p->server.n_auth_wanted == 0; i++)
+		pair_run(p, 1 * LW_MS, false);
+	assert_int_equal(p->server.n_auth_wanted, 1);
+	assert_int_equal(p->server.t->state, LW_TUNNEL_LINK_UP);
+	assert_int_equal(p->client.t->state, LW_TUNNEL_AUTHENTICATING);
+	return p;
+}
+
+void pair_run_to(struct pair *p, const struct pair_side *s, enum lw_tunnel_state state)
+{
+	for (int i = 0; i < 10000 && (s->t == NULL || s->t->state != state); i++)
+		pair_run(p, 100, false);
+	assert_non_null(s->t);
+	assert_int_equal(s->t->state, state);
+}
+
+struct pair_side *pair_end(struct pair *p, bool server)
+{
+	return server ? &p->server : &p->client;
+}
+
+struct pair_side *pair_peer(struct pair *p, const struct pair_side *s)
+{
+	return s == &p->client ? &p->server : &p->client;
+}
+
+bool pair_closed(const struct pair_side *s)
+{
+	return s->t->state == LW_TUNNEL_CLOSED;
+}
+
 void pair_inject(struct pair *p, struct pair_side *from, const void *frame, size_t len)
 {
 	struct lw_sink k = sink_of(from);
 
 	assert_int_equal(lw_send_plain(from->t, frame, len, p->now_us, &k), 0);
 	absorb(p, from, &k, 0);
+}
+
+void pair_inject_hex(struct pair *p, struct pair_side *from, const char *hex)
+{
+	uint8_t frames[2 * FRAME_MAX_EXAMPLE];
+	size_t len = hex_read(hex, frames, sizeof(frames));
+
+	pair_inject(p, from, frames, len);
+	pair_run(p, 5 * LW_MS, false);
+}
+
+void pair_check_lives(struct pair *p, struct pair_side *s)
+{
+	uint64_t frames = s->counters.n[LW_CTR_FRAMES_RX];
+
+	pair_inject_hex(p, pair_peer(p, s), "01");
+	assert_int_equal(s->counters.n[LW_CTR_FRAMES_RX], frames + 1);
+	assert_false(pair_closed(s));
 }
 
 void pair_send(struct pair *p, struct pair_side *from, const void *packet, uint32_t len)
@@ -401,7 +548,8 @@ void pair_send(struct pair *p, struct pair_side *from, const void *packet, uint3
 	memcpy(buf + 64, packet, len);
 	assert_int_equal(lw_seg_init(&seg, &pkt), 0);
 	assert_int_equal(lw_tunnel_tx(from->t, &seg, p->now_us, &k), 0);
-	absorb(p, from, &k, 0);
+	assert_int_equal(k.n_events, 0);
+	pair_flush(p, from);
 }
 
 void pair_auth(struct pair *p, uint32_t verdict)
