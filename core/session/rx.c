@@ -131,7 +131,7 @@ static int rx_tls(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size
 		if (r < 0 || !t->handshake_done)
 			return r;
 	}
-	for (;;) {
+	while (cap > 0) { /* anybody can send a header with nothing behind it */
 		size_t n = 0;
 		size_t left = 0;
 		int r = lw_tls_read(t->tls, p, cap, &n, &io);
