@@ -10,8 +10,9 @@
 
 /* largest TLS record */
 #define RECORD_MAX 16384u
-/* descriptors that one TLS record of small packets may need */
-#define RECORD_PACKETS 512u
+/* descriptors that one TLS record of the smallest packets may need, the first of them begun in the
+ * record before */
+#define RECORD_PACKETS (RECORD_MAX / (LW_FRAME_DATA_HEADER + LW_IPV4_HEADER_MIN) + 1)
 
 /*
  * One inside packet into the sink: a view into `from`, or, where the bytes will not stay, a copy
