@@ -123,7 +123,7 @@ static int on_fragment(struct lw_tunnel *t, const struct lw_frame *f, uint64_t a
 		t->reassembly = lw_reassembly_create();
 	if (t->reassembly == NULL)
 		return 0;
-	r = lw_reassembly_add(t->reassembly, &f->frag, at, &packet, &len);
+	r = lw_reassembly_add(t->reassembly, &f->frag, &packet, &len);
 	if (r < 0) {
 		lw_count(t->counters, LW_CTR_FRAGMENTS_BAD);
 		return 0;

@@ -12,15 +12,16 @@
 struct slot {
 	bool used;
 	uint16_t id;
-	uint64_t touched_us;
-	uint32_t have;  /* bytes that came */
-	uint32_t total; /* 0: the last fragment has not come */
-	uint32_t end;   /* highest byte that came */
+	uint64_t touched; /* number of the call that touched it last */
+	uint32_t have;    /* bytes that came */
+	uint32_t total;   /* 0: the last fragment has not come */
+	uint32_t end;     /* highest byte that came */
 	uint8_t seen[UNITS / 8];
 	uint8_t bytes[LW_REASSEMBLY_BYTES];
 };
 
 struct lw_reassembly {
+	uint64_t calls; /* fragments come in batches of one time, so the time gives no order */
 	struct slot slots[LW_REASSEMBLY_SLOTS];
 };
 
@@ -33,7 +34,7 @@ static struct slot *slot_for(struct lw_reassembly *r, uint16_t id)
 
 		if (s->used && s->id == id)
 			return s;
-		if (best->used && (!s->used || s->touched_us < best->touched_us))
+		if (best->used && (!s->used || s->touched < best->touched))
 			best = s;
 	}
 	memset(best, 0, offsetof(struct slot, bytes));
@@ -82,12 +83,12 @@ void lw_reassembly_destroy(struct lw_reassembly *r)
 	free(r);
 }
 
-int lw_reassembly_add(struct lw_reassembly *r, const struct lw_frame_frag *f, uint64_t at,
+int lw_reassembly_add(struct lw_reassembly *r, const struct lw_frame_frag *f,
                       const uint8_t **ret_packet, size_t *ret_len)
 {
 	struct slot *s = slot_for(r, f->id);
 
-	s->touched_us = at;
+	s->touched = r->calls++;
 	if (!fits(s, f) || !mark(s, f)) {
 		s->used = false;
 		return -EBADMSG;

@@ -25,13 +25,12 @@ void lw_reassembly_destroy(struct lw_reassembly *r);
 /**
  * lw_reassembly_add() - one fragment
  *
- * @at:         now in us; orders the slots
  * @ret_packet: the whole packet when it is complete; valid until the next call
  *
  * Return: 1: complete, 0: more to come, -EBADMSG: empty, overlapping, ragged or too large; its
  *         packet is forgotten.
  */
-int lw_reassembly_add(struct lw_reassembly *r, const struct lw_frame_frag *f, uint64_t at,
+int lw_reassembly_add(struct lw_reassembly *r, const struct lw_frame_frag *f,
                       const uint8_t **ret_packet, size_t *ret_len);
 
 #endif
