@@ -49,11 +49,11 @@ static enum column column_of(const struct lw_tunnel *t)
 	return online ? SERVER_ONLINE : SERVER_LINK_UP;
 }
 
-static int on_ping(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k)
+static void on_ping(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k)
 {
 	const struct lw_frame pong = { .type = LW_FRAME_PONG, .ping = { .id = f->ping.id } };
 
-	return lw_send_frame(t, &pong, at, k);
+	lw_send_frame(t, &pong, at, k);
 }
 
 /* Copies what the frame's views show: they point into the datagram. */
@@ -77,22 +77,21 @@ static struct lw_login *copy_login(const struct lw_frame *f)
  * wire.md 2.4. A repeated request means that our answer was lost: online it is verified again, but
  * at most once a second, and not while one is being verified.
  */
-static int on_auth_request(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at,
-                           struct lw_sink *k)
+static void on_auth_request(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at,
+                            struct lw_sink *k)
 {
 	if (t->auth_pending ||
 	    (t->last_login_us != 0 && at - t->last_login_us < LW_LOGIN_REPEAT_US)) {
 		lw_count(t->counters, LW_CTR_AUTH_REPEATED);
-		return 0;
+		return;
 	}
 	t->login = copy_login(f);
 	if (t->login == NULL)
-		return 0; /* the peer asks again */
+		return; /* the peer asks again */
 	t->auth_pending = true;
 	t->last_login_us = at;
 	t->auth_at = at + LW_AUTH_ANSWER_US;
 	lw_tunnel_event(k, LW_EVENT_AUTH_WANTED, 0);
-	return 0;
 }
 
 static int on_auth_success(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at,
@@ -141,17 +140,17 @@ static int on_fragment(struct lw_tunnel *t, const struct lw_frame *f, uint64_t a
  * Expresslane is not offered here, so the offer is acknowledged and nothing is offered back: the
  * peer then never sends an Expresslane packet (wire.md 7.3).
  */
-static int on_expresslane(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at,
-                          struct lw_sink *k)
+static void on_expresslane(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at,
+                           struct lw_sink *k)
 {
 	struct lw_frame ack = *f;
 
 	if (f->expresslane.ack)
-		return 0;
+		return;
 	ack.expresslane.ack = true;
 	if (ack.expresslane.version != 1)
 		ack.expresslane.version = 2;
-	return lw_send_frame(t, &ack, at, k);
+	lw_send_frame(t, &ack, at, k);
 }
 
 static int accept_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw_packet *from,
@@ -159,13 +158,15 @@ static int accept_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw
 {
 	switch (f->type) {
 	case LW_FRAME_PING:
-		return on_ping(t, f, at, k);
+		on_ping(t, f, at, k);
+		return 0;
 	case LW_FRAME_PONG:
 		if (f->ping.id == 0)
 			lw_tunnel_pong(t, at);
 		return 0;
 	case LW_FRAME_AUTH_REQUEST:
-		return on_auth_request(t, f, at, k);
+		on_auth_request(t, f, at, k);
+		return 0;
 	case LW_FRAME_AUTH_SUCCESS:
 		return on_auth_success(t, f, at, k);
 	case LW_FRAME_DATA:
@@ -175,7 +176,8 @@ static int accept_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw
 	case LW_FRAME_ENCODED_DATA_FRAG:
 		return on_fragment(t, f, at, k);
 	case LW_FRAME_EXPRESSLANE_CONFIG:
-		return on_expresslane(t, f, at, k);
+		on_expresslane(t, f, at, k);
+		return 0;
 	default:
 		return 0;
 	}

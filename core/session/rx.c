@@ -112,8 +112,9 @@ static int step_handshake(struct lw_tunnel *t, struct lw_tls_io *io, uint64_t at
 	if (r < 0)
 		return lw_tunnel_fail(t, LW_CLOSE_HANDSHAKE, at, k);
 	if (r == 1)
-		return lw_tunnel_handshake_done(t, at, k);
-	lw_tunnel_arm_tls(t, at);
+		lw_tunnel_handshake_done(t, at, k);
+	else
+		lw_tunnel_arm_tls(t, at);
 	return 0;
 }
 

@@ -52,8 +52,10 @@ void lw_tunnel_key_update(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	}
 	if (t->key_updating || at < t->key_update_at || !lw_out_room(t, k, 64, true))
 		return;
-	if (lw_tls_update_keys(t->tls, &io) < 0)
+	if (lw_tls_update_keys(t->tls, &io) < 0) {
+		lw_tunnel_break(t, at);
 		return;
+	}
 	lw_count(t->counters, LW_CTR_KEY_UPDATES);
 	t->key_updating = true;
 	t->key_update_at = LW_NEVER;
@@ -82,18 +84,19 @@ static int tick_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 		return lw_tunnel_auth(t, &late, at, k);
 	t->auth_wait_us = earlier(2 * t->auth_wait_us, LW_LOGIN_RESEND_MAX_US);
 	t->auth_at = t->is_stream ? LW_NEVER : at + t->auth_wait_us;
-	return lw_tunnel_send_login(t, at, k);
+	lw_tunnel_send_login(t, at, k);
+	return 0;
 }
 
 /* wire.md 5.2, "Client keepalive machine" */
-static int tick_keepalive(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
+static void tick_keepalive(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
 	const struct lw_frame ping = { .type = LW_FRAME_PING };
 	uint64_t quiet_until = t->last_rx_us + t->conf->keepalive_us;
 
 	if (at < quiet_until) {
 		t->ping_at = quiet_until;
-		return 0;
+		return;
 	}
 	t->ping_at = at + t->conf->keepalive_us;
 	if (t->dead_at == LW_NEVER)
@@ -101,7 +104,7 @@ static int tick_keepalive(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	t->keepalive_due = true;
 	t->ping_sent_us = at;
 	lw_count(t->counters, LW_CTR_PINGS_TX);
-	return lw_send_frame(t, &ping, at, k);
+	lw_send_frame(t, &ping, at, k);
 }
 
 static int tick_idle(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
@@ -138,7 +141,7 @@ int lw_tunnel_tick(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	if (r == 0 && at >= t->auth_at)
 		r = tick_login(t, at, k);
 	if (r == 0 && at >= t->ping_at)
-		r = tick_keepalive(t, at, k);
+		tick_keepalive(t, at, k);
 	if (r == 0 && at >= t->idle_at)
 		r = tick_idle(t, at, k);
 	return r;

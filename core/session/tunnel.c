@@ -122,7 +122,7 @@ static void say_goodbye(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 
 	if (!t->handshake_done || t->broken)
 		return;
-	(void)lw_send_frame(t, &goodbye, at, k);
+	lw_send_frame(t, &goodbye, at, k);
 	if (lw_out_room(t, k, 0, true))
 		(void)lw_tls_close(t->tls, &io);
 }
@@ -145,6 +145,13 @@ int lw_tunnel_fail(struct lw_tunnel *t, enum lw_close_reason reason, uint64_t at
 	return reasons[reason].error;
 }
 
+/* Nothing can be sent any more; the next tick, which is due now, ends it. */
+void lw_tunnel_break(struct lw_tunnel *t, uint64_t at)
+{
+	t->broken = true;
+	t->stale_at = at;
+}
+
 void lw_tunnel_close(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
 	if (t->state != LW_TUNNEL_CLOSED)
@@ -161,7 +168,7 @@ void lw_tunnel_drop(struct lw_tunnel *t)
 	lw_count(t->counters, LW_CTR_CLOSED_LOST);
 }
 
-int lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
+void lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
 	const struct lw_frame f = {
 		.type = LW_FRAME_AUTH_REQUEST,
@@ -171,10 +178,10 @@ int lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 		                      strlen(t->conf->password) } },
 	};
 
-	return lw_send_frame(t, &f, at, k);
+	lw_send_frame(t, &f, at, k);
 }
 
-int lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
+void lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
 	t->handshake_done = true;
 	t->tls_tick_at = LW_NEVER;
@@ -182,13 +189,13 @@ int lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k
 		t->state = LW_TUNNEL_LINK_UP;
 		if (!t->is_stream && at + LW_LOGIN_WAIT_US < t->stale_at)
 			t->stale_at = at + LW_LOGIN_WAIT_US;
-		return 0;
+		return;
 	}
 	t->state = LW_TUNNEL_AUTHENTICATING;
 	t->auth_wait_us = LW_LOGIN_RESEND_US;
 	t->auth_at = t->is_stream ? LW_NEVER : at + t->auth_wait_us;
 	t->auth_until = at + LW_LOGIN_GIVE_UP_US;
-	return lw_tunnel_send_login(t, at, k);
+	lw_tunnel_send_login(t, at, k);
 }
 
 void lw_tunnel_go_online(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
@@ -219,8 +226,9 @@ int lw_tunnel_begin(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	if (r < 0)
 		return lw_tunnel_fail(t, LW_CLOSE_HANDSHAKE, at, k);
 	if (r == 1)
-		return lw_tunnel_handshake_done(t, at, k);
-	lw_tunnel_arm_tls(t, at);
+		lw_tunnel_handshake_done(t, at, k);
+	else
+		lw_tunnel_arm_tls(t, at);
 	return 0;
 }
 
@@ -232,7 +240,7 @@ struct lw_login *lw_tunnel_take_login(struct lw_tunnel *t)
 	return l;
 }
 
-static int send_success(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
+static void send_success(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
 	const struct lw_success success = { .local = t->conf->client_address,
 		                            .peer = t->conf->server_address,
@@ -243,12 +251,11 @@ static int send_success(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	int len = lw_success_write(buf, sizeof(buf), &success);
 
 	if (len < 0)
-		return len;
-	if (!lw_out_room(t, k, (size_t)len, true)) {
-		lw_count(t->counters, LW_CTR_SINK_FULL);
-		return 0; /* the client asks again */
-	}
-	return lw_send_plain(t, buf, (size_t)len, at, k);
+		lw_tunnel_break(t, at);
+	else if (!lw_out_room(t, k, (size_t)len, true))
+		lw_count(t->counters, LW_CTR_SINK_FULL); /* the client asks again */
+	else
+		(void)lw_send_plain(t, buf, (size_t)len, at, k);
 }
 
 int lw_tunnel_auth(struct lw_tunnel *t, const struct lw_auth_answer *a, uint64_t at,
@@ -262,7 +269,7 @@ int lw_tunnel_auth(struct lw_tunnel *t, const struct lw_auth_answer *a, uint64_t
 	t->auth_at = LW_NEVER;
 	drop_login(t);
 	if (a->verdict != LW_AUTH_YES) {
-		(void)lw_send_frame(t, &failure, at, k);
+		lw_send_frame(t, &failure, at, k);
 		return lw_tunnel_fail(t, LW_CLOSE_AUTH, at, k);
 	}
 	if (t->state == LW_TUNNEL_LINK_UP) {
@@ -270,5 +277,6 @@ int lw_tunnel_auth(struct lw_tunnel *t, const struct lw_auth_answer *a, uint64_t
 		t->s.told = t->conf->client_address;
 		lw_tunnel_go_online(t, at, k);
 	}
-	return send_success(t, at, k);
+	send_success(t, at, k);
+	return 0;
 }

@@ -34,7 +34,7 @@ struct lw_out {
 struct lw_tls_io lw_out_io(struct lw_out *o, const uint8_t *in, size_t in_len);
 bool lw_out_room(const struct lw_tunnel *t, const struct lw_sink *k, size_t plaintext,
                  bool control);
-int lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k);
+void lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k);
 int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at,
                   struct lw_sink *k);
 
@@ -42,9 +42,10 @@ int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at
 void lw_tunnel_event(struct lw_sink *k, enum lw_event_type type, uint32_t arg);
 int lw_tunnel_fail(struct lw_tunnel *t, enum lw_close_reason reason, uint64_t at,
                    struct lw_sink *k);
-int lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+void lw_tunnel_break(struct lw_tunnel *t, uint64_t at);
+void lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 void lw_tunnel_go_online(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
-int lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+void lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 
 /* timers.c */
 void lw_tunnel_arm_tls(struct lw_tunnel *t, uint64_t at);

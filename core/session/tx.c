@@ -47,11 +47,8 @@ int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_s
 			lw_count(t->counters, LW_CTR_INSIDE_TOO_BIG);
 			continue;
 		}
-		if (send_data(t, p, len, at, k) < 0) {
-			t->broken = true; /* the next tick ends the session */
-			t->stale_at = at;
+		if (send_data(t, p, len, at, k) < 0)
 			break;
-		}
 		t->tx_packets++;
 		t->tx_bytes += len;
 	}

@@ -83,24 +83,22 @@ int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at
 		lw_tunnel_arm_tls(t, at);
 	if (r == 0)
 		lw_count(t->counters, LW_CTR_FRAMES_TX);
+	else
+		lw_tunnel_break(t, at);
 	return r;
 }
 
-/* A control frame; one that finds no room is dropped and counted, 0 all the same. */
-int lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k)
+/* A control frame; one that finds no room is dropped and counted. */
+void lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k)
 {
 	uint8_t buf[LW_CONTROL_MAX];
 	int len = lw_frame_encode(buf, sizeof(buf), f);
-	int r;
 
 	if (len < 0)
-		return len;
-	if (!lw_out_room(t, k, (size_t)len, true)) {
+		lw_tunnel_break(t, at);
+	else if (!lw_out_room(t, k, (size_t)len, true))
 		lw_count(t->counters, LW_CTR_SINK_FULL);
-		lw_wipe(buf, sizeof(buf));
-		return 0;
-	}
-	r = lw_send_plain(t, buf, (size_t)len, at, k);
+	else
+		(void)lw_send_plain(t, buf, (size_t)len, at, k);
 	lw_wipe(buf, sizeof(buf)); /* it may have been a login */
-	return r;
 }
