@@ -121,10 +121,12 @@ void lw_stream_consume(struct lw_stream *s, size_t len)
 {
 	assert(len <= s->used);
 	s->used -= len;
-	while (len > 0 || (s->head != NULL && s->head->start == s->head->end)) {
+	while (len > 0) {
 		struct lw_chunk *c = s->head;
-		size_t n = c->end - c->start;
+		size_t n;
 
+		assert(c != NULL); /* no chunk is empty, and `used` is what they hold */
+		n = c->end - c->start;
 		n = n < len ? n : len;
 		c->start += (uint32_t)n;
 		len -= n;
