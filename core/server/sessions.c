@@ -37,7 +37,7 @@ struct record {
 	struct lw_hash_node id_node;
 	struct addr_key addr;
 	uint64_t id;
-	uint32_t bucket; /* of pending */
+	uint32_t bucket; /* of the limits, while pending */
 	bool pending;    /* not yet online */
 	bool online;     /* counted so: a filter may refuse one that was accepted */
 	bool listed;     /* in the tables */
@@ -67,42 +67,22 @@ static struct addr_key key_of(const struct lw_port *port, const struct lw_endpoi
 	return (struct addr_key){ .remote = ep->remote, .port = port->index, .tag = ep->tag };
 }
 
-/* --- limits --- */
-
-static uint32_t bucket_of(const struct lw_sessions *s, const struct lw_addr *remote)
-{
-	/* the address alone: a peer has as many ports as it likes; of IPv6 the /64 */
-	return (uint32_t)(lw_siphash(s->pending_key, remote->ip, remote->family == 6 ? 8 : 4) %
-	                  LW_PENDING_BUCKETS);
-}
-
-static bool take_token(struct lw_sessions *s)
-{
-	uint64_t now = s->core->now_us;
-	uint64_t cost = LW_US_PER_S / s->limits.handshakes_per_s;
-	uint64_t saved = s->tokens_us + (now - s->tokens_at_us);
-
-	s->tokens_at_us = now;
-	s->tokens_us = saved < LW_US_PER_S ? saved : LW_US_PER_S;
-	if (s->tokens_us < cost)
-		return false;
-	s->tokens_us -= cost;
-	return true;
-}
-
-/* May this peer begin a session, which costs a signature and memory? */
+/* May this peer begin a session? */
 static bool admit(struct lw_sessions *s, const struct lw_addr *remote)
 {
-	if (s->closing || s->n >= s->limits.sessions ||
-	    s->pending[bucket_of(s, remote)] >= LW_PENDING_PER_SOURCE) {
-		count(s, LW_SRV_SESSIONS_LIMITED, 1);
-		return false;
-	}
-	if (!take_token(s)) {
-		count(s, LW_SRV_HANDSHAKES_LIMITED, 1);
-		return false;
-	}
-	return true;
+	static const enum lw_server_counter counters[] = {
+		[LW_LIMIT_SESSIONS] = LW_SRV_SESSIONS_LIMITED,
+		[LW_LIMIT_SOURCE] = LW_SRV_SOURCES_LIMITED,
+		[LW_LIMIT_HANDSHAKES] = LW_SRV_HANDSHAKES_LIMITED,
+	};
+	enum lw_limit limit = s->closing
+	                              ? LW_LIMIT_SESSIONS
+	                              : lw_limits_admit(&s->limits, s->n, remote, s->core->now_us);
+
+	if (limit == LW_LIMIT_NONE)
+		return true;
+	count(s, counters[limit], 1);
+	return false;
 }
 
 static void no_longer_pending(struct lw_sessions *s, struct record *rec)
@@ -110,7 +90,7 @@ static void no_longer_pending(struct lw_sessions *s, struct record *rec)
 	if (!rec->pending)
 		return;
 	rec->pending = false;
-	s->pending[rec->bucket]--;
+	lw_limits_end(&s->limits, rec->bucket);
 }
 
 /* --- begin and end --- */
@@ -153,9 +133,8 @@ static int open_session(struct lw_sessions *s, struct lw_port *port, struct lw_t
 	t->port = port;
 	rec->addr = key_of(port, ep);
 	rec->id = start.id;
-	rec->bucket = bucket_of(s, &ep->remote);
+	rec->bucket = lw_limits_begin(&s->limits, &ep->remote);
 	rec->pending = true;
-	s->pending[rec->bucket]++;
 	rec->listed = true;
 	lw_hash_add(&s->by_addr, &rec->addr_node);
 	if (!port->tcp)
@@ -312,8 +291,12 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 
 	if (node != NULL)
 		return lw_hash_owner(node, struct record, addr_node)->timed.tunnel;
-	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0 || s->closing) {
+	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0) {
 		lw_count(&s->core->path.sessions, LW_CTR_HEADER_BAD);
+		return NULL;
+	}
+	if (s->closing) {
+		count(s, LW_SRV_SESSIONS_LIMITED, 1);
 		return NULL;
 	}
 	if (h.session == LW_WIRE_ID_EMPTY && !h.expresslane) {
@@ -524,10 +507,7 @@ int lw_sessions_init(struct lw_sessions *s, struct lw_core *core, struct lw_tls_
 	s->core = core;
 	s->tls = tls;
 	s->conf = conf;
-	s->limits = *limits;
-	s->tokens_us = LW_US_PER_S;
-	s->tokens_at_us = core->now_us;
-	lw_random_bytes(s->pending_key, sizeof(s->pending_key));
+	lw_limits_init(&s->limits, limits, core->now_us);
 	lw_auth_init(&s->auth, helpers, &core->mail, on_answer, s);
 	core->path.ops = &role_ops;
 	core->path.role = s;

@@ -11,15 +11,13 @@
 
 #include "base/hash.h"
 #include "server/auth.h"
+#include "server/limits.h"
 #include "server/pool.h"
 #include "tls/listener.h"
 #include "worker/worker.h"
 
 /* datagrams of strangers that are served after each batch; the rest is dropped and counted */
 #define LW_STRANGERS_PER_BATCH 32u
-/* sessions of one source address that may be on their way to online */
-#define LW_PENDING_PER_SOURCE 64u
-#define LW_PENDING_BUCKETS    4096u
 
 #define LW_SERVER_COUNTERS(X)                                                                      \
 	X(HELLOS, "hellos")                                                                        \
@@ -29,6 +27,7 @@
 	X(COOKIES_GOOD, "cookies_good")                                                            \
 	X(HANDSHAKES_LIMITED, "handshakes_limited")                                                \
 	X(SESSIONS_LIMITED, "sessions_limited")                                                    \
+	X(SOURCES_LIMITED, "sources_limited")                                                      \
 	X(REJECTS_SENT, "rejects_sent")                                                            \
 	X(UNKNOWN_DATAGRAMS, "unknown_datagrams")                                                  \
 	X(LOGINS, "logins")                                                                        \
@@ -44,31 +43,21 @@ enum lw_server_counter {
 
 extern const char *const lw_server_counter_names[LW_SRV_MAX];
 
-/* what an operator limits */
-struct lw_server_limits {
-	uint32_t sessions;
-	uint64_t handshakes_per_s;
-};
-
 struct lw_sessions {
 	struct lw_core *core;
 	struct lw_tls_ctx *tls;
 	struct lw_tls_listener *listener; /* NULL: no UDP */
 	const struct lw_tunnel_conf *conf;
-	struct lw_server_limits limits;
+	struct lw_limits limits;
 	struct lw_auth auth;
 	struct lw_pool pool;
 	struct lw_hash by_addr;
 	struct lw_hash by_id;
 	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];
 	uint32_t n_strangers;
-	uint16_t pending[LW_PENDING_BUCKETS]; /* sessions not yet online, by hash of the source */
-	uint64_t pending_key[2];
 	uint64_t serial;
-	uint64_t n;         /* sessions; relaxed readers */
-	uint64_t n_online;  /* relaxed readers */
-	uint64_t tokens_us; /* of the handshake limit: time that is saved up */
-	uint64_t tokens_at_us;
+	uint64_t n;        /* sessions; relaxed readers */
+	uint64_t n_online; /* relaxed readers */
 	uint64_t rekey_at_us;
 	bool closing;
 	uint64_t counters[LW_SRV_MAX];

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/limits.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/random.h"
+
+/* the address alone: a peer has as many ports as it likes, and of IPv6 as many hosts */
+static uint32_t bucket_of(const struct lw_limits *l, const struct lw_addr *remote)
+{
+	return (uint32_t)(lw_siphash(l->key, remote->ip, remote->family == 6 ? 8 : 4) %
+	                  LW_PENDING_BUCKETS);
+}
+
+static void save_up(struct lw_limits *l, uint64_t now_us)
+{
+	uint64_t full = l->max.handshakes_per_s * LW_US_PER_S;
+	uint64_t us = now_us > l->credit_at_us ? now_us - l->credit_at_us : 0;
+
+	l->credit_at_us = now_us;
+	if (us >= LW_US_PER_S || l->credit + us * l->max.handshakes_per_s > full)
+		l->credit = full;
+	else
+		l->credit += us * l->max.handshakes_per_s;
+}
+
+void lw_limits_init(struct lw_limits *l, const struct lw_server_limits *max, uint64_t now_us)
+{
+	*l = (struct lw_limits){ .max = *max,
+		                 .credit = max->handshakes_per_s * LW_US_PER_S,
+		                 .credit_at_us = now_us };
+	lw_random_bytes(l->key, sizeof(l->key));
+}
+
+enum lw_limit lw_limits_admit(struct lw_limits *l, uint64_t n, const struct lw_addr *remote,
+                              uint64_t now_us)
+{
+	if (n >= l->max.sessions)
+		return LW_LIMIT_SESSIONS;
+	if (l->pending[bucket_of(l, remote)] >= LW_PENDING_PER_SOURCE)
+		return LW_LIMIT_SOURCE;
+	save_up(l, now_us);
+	if (l->credit < LW_US_PER_S)
+		return LW_LIMIT_HANDSHAKES;
+	l->credit -= LW_US_PER_S;
+	return LW_LIMIT_NONE;
+}
+
+uint32_t lw_limits_begin(struct lw_limits *l, const struct lw_addr *remote)
+{
+	uint32_t bucket = bucket_of(l, remote);
+
+	l->pending[bucket]++;
+	return bucket;
+}
+
+void lw_limits_end(struct lw_limits *l, uint32_t bucket)
+{
+	l->pending[bucket]--;
+}
