@@ -79,6 +79,21 @@ int lw_sessions_init(struct lw_sessions *s, struct lw_core *core, struct lw_tls_
                      uint32_t n_reserved, struct lw_helpers *helpers, bool udp, struct lw_err *err);
 void lw_sessions_fini(struct lw_sessions *s);
 
+/* lw_sessions_admit() - may this peer begin a session? What stands against it is counted */
+bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote);
+
+/* lw_sessions_count() - the worker's; others read relaxed */
+static inline void lw_sessions_count(struct lw_sessions *s, enum lw_server_counter i, uint64_t n)
+{
+	__atomic_store_n(&s->counters[i], s->counters[i] + n, __ATOMIC_RELAXED);
+}
+
+/* lw_sessions_set() - the same of a gauge */
+static inline void lw_sessions_set(uint64_t *gauge, uint64_t n)
+{
+	__atomic_store_n(gauge, n, __ATOMIC_RELAXED);
+}
+
 /* lw_sessions_close_all() - worker's thread: Goodbye to all, nobody new */
 void lw_sessions_close_all(struct lw_sessions *s);
 

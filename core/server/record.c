@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/record.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "wire/header.h"
+
+#define KEY_OFFSET(key, node)                                                                      \
+	((ptrdiff_t)offsetof(struct lw_record, key) - (ptrdiff_t)offsetof(struct lw_record, node))
+
+int lw_record_tables(struct lw_sessions *s)
+{
+	int r = lw_hash_init(&s->by_addr, KEY_OFFSET(addr, addr_node),
+	                     sizeof(struct lw_record_key));
+
+	if (r == 0)
+		r = lw_hash_init(&s->by_id, KEY_OFFSET(id, id_node), sizeof(uint64_t));
+	return r;
+}
+
+static struct lw_record_key key_of(const struct lw_port *port, const struct lw_endpoint *ep)
+{
+	return (struct lw_record_key){ .remote = ep->remote, .port = port->index, .tag = ep->tag };
+}
+
+struct lw_record *lw_record_find(const struct lw_sessions *s, const struct lw_port *port,
+                                 const struct lw_endpoint *ep)
+{
+	const struct lw_record_key key = key_of(port, ep);
+	struct lw_hash_node *node = lw_hash_find(&s->by_addr, &key);
+
+	return node != NULL ? lw_hash_owner(node, struct lw_record, addr_node) : NULL;
+}
+
+static void no_longer_pending(struct lw_sessions *s, struct lw_record *rec)
+{
+	if (!rec->pending)
+		return;
+	rec->pending = false;
+	lw_limits_end(&s->limits, rec->bucket);
+}
+
+static uint64_t draw_id(struct lw_sessions *s)
+{
+	uint64_t id;
+
+	do {
+		lw_random_take(&s->core->random, &id, sizeof(id));
+		id &= UINT64_MAX >> 8; /* byte 0 is the worker: the first, of one */
+	} while (lw_wire_id_reserved(id) || lw_hash_find(&s->by_id, &id) != NULL);
+	return id;
+}
+
+static void list(struct lw_sessions *s, struct lw_record *rec)
+{
+	rec->listed = true;
+	lw_hash_add(&s->by_addr, &rec->addr_node);
+	if (!rec->timed.tunnel->is_stream)
+		lw_hash_add(&s->by_id, &rec->id_node);
+	lw_sessions_set(&s->n, s->n + 1);
+}
+
+int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *tls,
+                   const struct lw_endpoint *ep, uint8_t minor, struct lw_tunnel **ret)
+{
+	struct lw_tunnel_start start = { .tls = tls,
+		                         .endpoint = *ep,
+		                         .stream = port->tcp,
+		                         .minor = minor,
+		                         .pool = &s->core->path.chunks,
+		                         .counters = &s->core->path.sessions,
+		                         .serial = ++s->serial };
+	struct lw_record *rec = calloc(1, sizeof(*rec));
+	struct lw_tunnel *t;
+
+	if (rec == NULL) {
+		lw_tls_destroy(tls);
+		return -ENOMEM;
+	}
+	if (!port->tcp)
+		start.id = draw_id(s);
+	if (lw_tunnel_create(s->conf, &start, s->core->now_us, &t) < 0) {
+		free(rec);
+		return -ENOMEM;
+	}
+	lw_core_timed(&rec->timed, t);
+	t->port = port;
+	rec->addr = key_of(port, ep);
+	rec->id = start.id;
+	rec->bucket = lw_limits_begin(&s->limits, &ep->remote);
+	rec->pending = true;
+	list(s, rec);
+	*ret = t;
+	return 0;
+}
+
+void lw_record_unlist(struct lw_sessions *s, struct lw_record *rec)
+{
+	struct lw_tunnel *t = rec->timed.tunnel;
+
+	if (!rec->listed)
+		return;
+	rec->listed = false;
+	lw_hash_remove(&s->by_addr, &rec->addr_node);
+	if (!t->is_stream)
+		lw_hash_remove(&s->by_id, &rec->id_node);
+	no_longer_pending(s, rec);
+	lw_core_untimed(s->core, &rec->timed);
+	if (rec->job != NULL)
+		rec->job->session = NULL;
+	rec->job = NULL;
+	lw_sessions_set(&s->n, s->n - 1);
+}
+
+void lw_record_arrived(struct lw_sessions *s, struct lw_record *rec)
+{
+	no_longer_pending(s, rec);
+	rec->online = true;
+}
