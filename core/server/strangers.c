@@ -76,6 +76,14 @@ static void begin_udp(struct lw_sessions *s, struct lw_port *port, struct lw_tls
 	lw_path_after(&s->core->path, t, &k);
 }
 
+static void feed(struct lw_sessions *s, struct lw_tunnel *t, struct lw_packet *dgram)
+{
+	struct lw_sink k = lw_path_sink(&s->core->path, t);
+
+	(void)lw_tunnel_rx(t, dgram, s->core->now_us, &k);
+	lw_path_after(&s->core->path, t, &k);
+}
+
 static void serve_stranger(struct lw_sessions *s, struct lw_port *port, struct lw_packet *dgram)
 {
 	struct reply reply = { .port = port, .dgram = dgram };
@@ -83,15 +91,18 @@ static void serve_stranger(struct lw_sessions *s, struct lw_port *port, struct l
 		                .in_len = dgram->len - LW_WIRE_HEADER_LEN,
 		                .out = out_reply,
 		                .arg = &reply };
+	const struct lw_record *rec = lw_record_find(s, port, dgram->endpoint);
 	struct lw_wire_header h;
 	struct lw_tls *tls = NULL;
 	int r;
 
 	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0)
 		return;
-	/* an earlier one of this batch, a copy of it most likely, may have begun the session */
-	if (lw_record_find(s, port, dgram->endpoint) != NULL)
+	/* an earlier one of this batch has begun it: this is a copy, or the hello's second part */
+	if (rec != NULL) {
+		feed(s, rec->timed.tunnel, dgram);
 		return;
+	}
 	reply.minor = h.minor;
 	r = lw_tls_listen(s->listener, dgram->endpoint, &io, &tls);
 	lw_sessions_count(s, LW_SRV_HELLOS, 1);
