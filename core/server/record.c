@@ -8,6 +8,11 @@
 #include "base/random.h"
 #include "wire/header.h"
 
+/* a client that has heard nothing for so long has given up its login */
+#define FORGOTTEN_US (30 * LW_US_PER_S)
+/* content type of a DTLS record: RFC 9147, section 4 */
+#define RECORD_HANDSHAKE 22
+
 #define KEY_OFFSET(key, node)                                                                      \
 	((ptrdiff_t)offsetof(struct lw_record, key) - (ptrdiff_t)offsetof(struct lw_record, node))
 
@@ -35,6 +40,36 @@ struct lw_record *lw_record_find(const struct lw_sessions *s, const struct lw_po
 	return node != NULL ? lw_hash_owner(node, struct lw_record, addr_node) : NULL;
 }
 
+bool lw_record_forgotten(const struct lw_sessions *s, const struct lw_record *rec)
+{
+	const struct lw_tunnel *t = rec->timed.tunnel;
+
+	return t->state == LW_TUNNEL_ONLINE &&
+	       (rec->id_used || s->core->now_us - t->last_rx_us >= FORGOTTEN_US);
+}
+
+static bool is_plain_hello(const struct lw_packet *dgram, const struct lw_wire_header *h)
+{
+	return h->session == LW_WIRE_ID_EMPTY && !h->expresslane &&
+	       dgram->len > LW_WIRE_HEADER_LEN &&
+	       lw_packet_data(dgram)[LW_WIRE_HEADER_LEN] == RECORD_HANDSHAKE;
+}
+
+struct lw_record *lw_record_choose(const struct lw_sessions *s, struct lw_record *rec,
+                                   const struct lw_packet *dgram)
+{
+	struct lw_wire_header h;
+
+	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0)
+		return rec;
+	if (rec->older != NULL && h.session == rec->older->id)
+		return rec->older;
+	if (is_plain_hello(dgram, &h) && lw_record_forgotten(s, rec))
+		return NULL;
+	rec->id_used |= h.session == rec->id;
+	return rec;
+}
+
 static void no_longer_pending(struct lw_sessions *s, struct lw_record *rec)
 {
 	if (!rec->pending)
@@ -54,8 +89,13 @@ static uint64_t draw_id(struct lw_sessions *s)
 	return id;
 }
 
-static void list(struct lw_sessions *s, struct lw_record *rec)
+static void list(struct lw_sessions *s, struct lw_record *rec, struct lw_record *older)
 {
+	if (older != NULL) {
+		lw_hash_remove(&s->by_addr, &older->addr_node);
+		older->newer = rec;
+	}
+	rec->older = older;
 	rec->listed = true;
 	lw_hash_add(&s->by_addr, &rec->addr_node);
 	if (!rec->timed.tunnel->is_stream)
@@ -64,7 +104,8 @@ static void list(struct lw_sessions *s, struct lw_record *rec)
 }
 
 int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *tls,
-                   const struct lw_endpoint *ep, uint8_t minor, struct lw_tunnel **ret)
+                   const struct lw_endpoint *ep, uint8_t minor, struct lw_record *older,
+                   struct lw_tunnel **ret)
 {
 	struct lw_tunnel_start start = { .tls = tls,
 		                         .endpoint = *ep,
@@ -92,7 +133,7 @@ int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *t
 	rec->id = start.id;
 	rec->bucket = lw_limits_begin(&s->limits, &ep->remote);
 	rec->pending = true;
-	list(s, rec);
+	list(s, rec, older);
 	*ret = t;
 	return 0;
 }
@@ -104,7 +145,17 @@ void lw_record_unlist(struct lw_sessions *s, struct lw_record *rec)
 	if (!rec->listed)
 		return;
 	rec->listed = false;
-	lw_hash_remove(&s->by_addr, &rec->addr_node);
+	if (rec->newer != NULL) {
+		rec->newer->older = NULL;
+	} else {
+		lw_hash_remove(&s->by_addr, &rec->addr_node);
+		if (rec->older != NULL) {
+			rec->older->newer = NULL;
+			lw_hash_add(&s->by_addr, &rec->older->addr_node);
+		}
+	}
+	rec->newer = NULL;
+	rec->older = NULL;
 	if (!t->is_stream)
 		lw_hash_remove(&s->by_id, &rec->id_node);
 	no_longer_pending(s, rec);

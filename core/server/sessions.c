@@ -51,6 +51,8 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 	struct lw_wire_header h;
 
 	if (rec != NULL)
+		rec = lw_record_choose(s, rec, dgram);
+	if (rec != NULL)
 		return rec->timed.tunnel;
 	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0) {
 		lw_count(&s->core->path.sessions, LW_CTR_HEADER_BAD);
@@ -88,7 +90,7 @@ static int accepted(void *role, struct lw_port *port, const struct lw_endpoint *
 		return -EBUSY;
 	r = lw_tls_create(s->tls, LW_TLS_STREAM, 0, &tls);
 	if (r == 0)
-		r = lw_record_open(s, port, tls, ep, STREAM_MINOR, &t);
+		r = lw_record_open(s, port, tls, ep, STREAM_MINOR, NULL, &t);
 	if (r < 0)
 		return r;
 	r = lw_core_bind(s->core, port, ep->tag, t);
@@ -138,6 +140,17 @@ static void on_auth_wanted(struct lw_sessions *s, struct lw_tunnel *t)
 		refuse(s, t);
 }
 
+/* The peer of an address has shown that it is not the one that was there before. */
+static void drop_older(struct lw_sessions *s, const struct lw_record *rec)
+{
+	if (rec->older == NULL)
+		return;
+	lw_log_write(LW_LOG_INFO, WHO, "%llu has taken the place of %llu, whose address it has",
+	             (unsigned long long)rec->timed.tunnel->s.serial,
+	             (unsigned long long)rec->older->timed.tunnel->s.serial);
+	lw_path_drop(&s->core->path, rec->older->timed.tunnel);
+}
+
 /* The worker has the backends' answer. */
 static void on_answer(void *arg, struct lw_auth_job *job)
 {
@@ -151,6 +164,8 @@ static void on_answer(void *arg, struct lw_auth_job *job)
 		return;
 	rec->job = NULL;
 	t = rec->timed.tunnel;
+	if (answer.verdict == LW_AUTH_YES)
+		drop_older(s, rec);
 	if (answer.verdict == LW_AUTH_YES && t->s.inside.family == 0) {
 		uint32_t address = lw_pool_take(&s->pool, t);
 

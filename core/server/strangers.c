@@ -58,7 +58,7 @@ static int out_reply(void *arg, const uint8_t *p, size_t len)
 }
 
 static void begin_udp(struct lw_sessions *s, struct lw_port *port, struct lw_tls *tls,
-                      const struct lw_packet *dgram, uint8_t minor)
+                      const struct lw_packet *dgram, uint8_t minor, struct lw_record *older)
 {
 	struct lw_tunnel *t;
 
@@ -67,7 +67,7 @@ static void begin_udp(struct lw_sessions *s, struct lw_port *port, struct lw_tls
 		lw_tls_destroy(tls);
 		return;
 	}
-	if (lw_record_open(s, port, tls, dgram->endpoint, minor, &t) < 0)
+	if (lw_record_open(s, port, tls, dgram->endpoint, minor, older, &t) < 0)
 		return;
 
 	struct lw_sink k = lw_path_sink(&s->core->path, t);
@@ -91,7 +91,7 @@ static void serve_stranger(struct lw_sessions *s, struct lw_port *port, struct l
 		                .in_len = dgram->len - LW_WIRE_HEADER_LEN,
 		                .out = out_reply,
 		                .arg = &reply };
-	const struct lw_record *rec = lw_record_find(s, port, dgram->endpoint);
+	struct lw_record *rec = lw_record_find(s, port, dgram->endpoint);
 	struct lw_wire_header h;
 	struct lw_tls *tls = NULL;
 	int r;
@@ -99,7 +99,7 @@ static void serve_stranger(struct lw_sessions *s, struct lw_port *port, struct l
 	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0)
 		return;
 	/* an earlier one of this batch has begun it: this is a copy, or the hello's second part */
-	if (rec != NULL) {
+	if (rec != NULL && !lw_record_forgotten(s, rec)) {
 		feed(s, rec->timed.tunnel, dgram);
 		return;
 	}
@@ -111,7 +111,7 @@ static void serve_stranger(struct lw_sessions *s, struct lw_port *port, struct l
 	if (r < 0)
 		lw_sessions_count(s, LW_SRV_HELLOS_BAD, 1);
 	if (r == 1)
-		begin_udp(s, port, tls, dgram, h.minor);
+		begin_udp(s, port, tls, dgram, h.minor, rec);
 }
 
 static void rekey(struct lw_sessions *s)
