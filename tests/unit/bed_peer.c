@@ -224,3 +224,11 @@ void peer_frame(struct peer *p, const void *frame, size_t len)
 	assert_int_equal(lw_send_plain(p->t, frame, len, net_clock_us, &k), 0);
 	absorb(p, &k);
 }
+
+void peer_login(struct peer *p)
+{
+	struct lw_sink k = sink_of(p);
+
+	lw_tunnel_send_login(p->t, net_clock_us, &k);
+	absorb(p, &k);
+}

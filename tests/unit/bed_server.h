@@ -143,6 +143,9 @@ void peer_vanish(struct peer *p);
 void peer_send(struct peer *p, const void *packet, uint32_t len);
 void peer_frame(struct peer *p, const void *frame, size_t len);
 
+/* peer_login() - send the login, once more */
+void peer_login(struct peer *p);
+
 /* --- time --- */
 
 /* bed_settle() - rounds of server and peers until nothing moves, helpers included; no time passes
