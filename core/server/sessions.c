@@ -136,8 +136,11 @@ static void on_auth_wanted(struct lw_sessions *s, struct lw_tunnel *t)
 		return;
 	lw_sessions_count(s, LW_SRV_LOGINS, 1);
 	rec->job = lw_auth_submit(&s->auth, login, &t->endpoint.remote, rec);
-	if (rec->job == NULL)
+	if (rec->job == NULL) {
+		lw_sessions_count(s, LW_SRV_LOGINS_BUSY, 1);
+		lw_sessions_count(s, LW_SRV_LOGINS_REFUSED, 1);
 		refuse(s, t);
+	}
 }
 
 /* The peer of an address has shown that it is not the one that was there before. */
@@ -208,6 +211,8 @@ static void on_closed(struct lw_sessions *s, struct lw_tunnel *t)
 	const bool was_online = lw_record_of(t)->online;
 	char from[LW_ADDR_TEXT_MAX];
 
+	if (t->reason == LW_CLOSE_AUTH && lw_record_of(t)->job != NULL)
+		lw_sessions_count(s, LW_SRV_LOGINS_REFUSED, 1); /* not answered in time */
 	lw_record_unlist(s, lw_record_of(t));
 	if (t->s.inside.family != 0)
 		lw_pool_give(&s->pool, lw_addr_u32(&t->s.inside));

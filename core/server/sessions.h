@@ -32,6 +32,7 @@
 	X(UNKNOWN_DATAGRAMS, "unknown_datagrams")                                                  \
 	X(LOGINS, "logins")                                                                        \
 	X(LOGINS_REFUSED, "logins_refused")                                                        \
+	X(LOGINS_BUSY, "logins_busy")                                                              \
 	X(POOL_EMPTY, "pool_empty")
 
 enum lw_server_counter {

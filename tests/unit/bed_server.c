@@ -99,6 +99,14 @@ static int backend_submit(void *inst, const struct lw_auth_request *rq)
 	               (const char *)rq->secret);
 	if (verdict == BED_HOLD && be->n_held < sizeof(be->tokens) / sizeof(be->tokens[0]))
 		be->tokens[be->n_held++] = rq->token;
+	if (verdict == BED_BLOCK) {
+		be->n_blocked++;
+		(void)pthread_cond_broadcast(&be->changed);
+		while (!be->released)
+			(void)pthread_cond_wait(&be->changed, &be->lock);
+		be->n_blocked--;
+		verdict = BED_YES;
+	}
 	(void)pthread_mutex_unlock(&be->lock);
 	if (verdict == BED_REFUSE)
 		return -EIO;
@@ -121,6 +129,46 @@ void bed_answer(struct bed *b, uint32_t backend, uint32_t i, uint32_t verdict)
 	token = be->tokens[i];
 	(void)pthread_mutex_unlock(&be->lock);
 	be->host->answer(be->host, token, &a);
+}
+
+void bed_verdict(struct bed *b, uint32_t backend, enum bed_verdict v)
+{
+	(void)pthread_mutex_lock(&b->backends[backend].lock);
+	b->backends[backend].verdict = v;
+	(void)pthread_mutex_unlock(&b->backends[backend].lock);
+}
+
+void bed_wait_blocked(struct bed *b, uint32_t backend, uint32_t n)
+{
+	struct bed_backend *be = &b->backends[backend];
+	struct timespec until = { .tv_sec = time(NULL) + HELPERS_S };
+	int r = 0;
+
+	(void)pthread_mutex_lock(&be->lock);
+	while (be->n_blocked < n && r == 0)
+		r = pthread_cond_timedwait(&be->changed, &be->lock, &until);
+	(void)pthread_mutex_unlock(&be->lock);
+	assert_int_equal(r, 0);
+}
+
+void bed_release(struct bed *b, uint32_t backend)
+{
+	struct bed_backend *be = &b->backends[backend];
+
+	(void)pthread_mutex_lock(&be->lock);
+	be->released = true;
+	(void)pthread_cond_broadcast(&be->changed);
+	(void)pthread_mutex_unlock(&be->lock);
+}
+
+uint32_t bed_asked(struct bed *b, uint32_t backend)
+{
+	uint32_t n;
+
+	(void)pthread_mutex_lock(&b->backends[backend].lock);
+	n = b->backends[backend].n_asked;
+	(void)pthread_mutex_unlock(&b->backends[backend].lock);
+	return n;
 }
 
 static const struct lw_life_ops backend_life = { .size = sizeof(backend_life),
@@ -213,6 +261,7 @@ static void use_backends(struct bed *b, uint32_t n)
 		struct bed_backend *be = &b->backends[i];
 
 		(void)pthread_mutex_init(&be->lock, NULL);
+		(void)pthread_cond_init(&be->changed, NULL);
 		be->use.inst = be;
 		(void)use_module(b, &backend_module, &be->use);
 	}

@@ -24,15 +24,19 @@ enum bed_verdict {
 	BED_NO = LW_AUTH_NO,
 	BED_NOT_MINE = LW_AUTH_NOT_MINE,
 	BED_ERROR = LW_AUTH_ERROR,
-	BED_HOLD,  /* keeps it: bed_answer() */
-	BED_REFUSE /* submit() itself fails */
+	BED_HOLD,   /* keeps it: bed_answer() */
+	BED_REFUSE, /* submit() itself fails */
+	BED_BLOCK   /* its helper waits for bed_release(), then says yes */
 };
 
 struct bed_backend {
 	const struct lw_host *host;
 	pthread_mutex_t lock;
+	pthread_cond_t changed;
 	enum bed_verdict verdict;
 	uint32_t n_asked;
+	uint32_t n_blocked; /* helpers that wait in it */
+	bool released;
 	uint64_t tokens[LW_AUTH_JOBS + 8]; /* of those that it keeps */
 	uint32_t n_held;
 	char user[52]; /* of the last login */
@@ -85,6 +89,16 @@ bool bed_round(struct bed *b);
 
 /* bed_answer() - the backend answers the i-th login that it keeps; it keeps it all the same */
 void bed_answer(struct bed *b, uint32_t backend, uint32_t i, uint32_t verdict);
+
+/* bed_verdict() - what a backend says from now on */
+void bed_verdict(struct bed *b, uint32_t backend, enum bed_verdict v);
+
+/* bed_wait_blocked() - until so many helpers wait in a backend; bed_release() lets them go */
+void bed_wait_blocked(struct bed *b, uint32_t backend, uint32_t n);
+void bed_release(struct bed *b, uint32_t backend);
+
+/* bed_asked() - how often a backend was asked */
+uint32_t bed_asked(struct bed *b, uint32_t backend);
 
 /* bed_counter() - of the server, bed_tunnels() - of all its tunnels */
 uint64_t bed_counter(const struct bed *b, enum lw_server_counter i);

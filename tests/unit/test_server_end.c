@@ -83,7 +83,7 @@ static void by_close_all(struct bed *b, struct peer *p)
 
 static void by_repeated_login(struct bed *b, struct peer *p)
 {
-	b->backends[0].verdict = BED_NO;
+	bed_verdict(b, 0, BED_NO);
 	net_clock_us += 2 * LW_US_PER_S;
 	peer_login(p);
 	bed_settle(b, &p, 1);
@@ -235,7 +235,7 @@ static void close_all__in_every_state__all_told_and_gone(void **state)
 			bed_connect(b, p[i]);
 	}
 	/* two that wait for the answer to their login, two in the middle of the handshake */
-	b->backends[0].verdict = BED_HOLD;
+	bed_verdict(b, 0, BED_HOLD);
 	peer_begin(p[4]);
 	peer_begin(p[5]);
 	bed_settle(b, p, 6);

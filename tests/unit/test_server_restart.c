@@ -128,7 +128,7 @@ static void restart__login_refused__old_session_lives(void **state)
 	struct peer *new = newcomer(b, old);
 
 	(void)state;
-	b->backends[0].verdict = BED_HOLD;
+	bed_verdict(b, 0, BED_HOLD);
 	peer_begin(new);
 	bed_settle(b, &new, 1);
 	assert_int_equal(b->s.n, 2);
@@ -193,7 +193,7 @@ static void restart__old_session_ends_meanwhile__newcomer_goes_on(void **state)
 	struct peer *new = newcomer(b, old);
 
 	(void)state;
-	b->backends[0].verdict = BED_HOLD;
+	bed_verdict(b, 0, BED_HOLD);
 	peer_begin(new);
 	bed_settle(b, &new, 1);
 	assert_int_equal(b->s.n, 2);
@@ -218,7 +218,7 @@ static void restart__both_there__close_all_ends_both(void **state)
 	struct peer *new = newcomer(b, old);
 
 	(void)state;
-	b->backends[0].verdict = BED_HOLD;
+	bed_verdict(b, 0, BED_HOLD);
 	peer_begin(new);
 	bed_settle(b, &new, 1);
 	assert_int_equal(b->s.n, 2);
