@@ -32,15 +32,19 @@ static void finish(struct lw_auth_job *job, uint32_t verdict)
 	lw_mailbox_post(job->auth->mail, &job->mail);
 }
 
-/* On a helper: ask the job's present backend. */
+/* On a helper: ask the job's present backend, which may take a second of processor time. */
 static void ask(void *arg)
 {
 	struct lw_auth_job *job = arg;
 	struct lw_auth *a = job->auth;
 	const struct lw_auth_answer error = { .size = sizeof(error), .verdict = LW_AUTH_ERROR };
+	const struct lw_auth_answer no = { .size = sizeof(no), .verdict = LW_AUTH_NO };
 	uint64_t token = job->rq.token;
 
-	if (a->backends[job->backend].ops->submit(a->backends[job->backend].inst, &job->rq) < 0)
+	if (__atomic_load_n(&job->abandoned, __ATOMIC_RELAXED) != 0)
+		lw_auth_answer(a, token, &no);
+	else if (a->backends[job->backend].ops->submit(a->backends[job->backend].inst, &job->rq) <
+	         0)
 		lw_auth_answer(a, token, &error);
 }
 
@@ -97,6 +101,7 @@ struct lw_auth_job *lw_auth_submit(struct lw_auth *a, struct lw_login *login,
 	}
 	job->login = login;
 	job->session = session;
+	__atomic_store_n(&job->abandoned, 0, __ATOMIC_RELAXED);
 	job->rq = (struct lw_auth_request){ .size = sizeof(job->rq),
 		                            .method = login->method,
 		                            .token = token_of(a, job),
@@ -139,6 +144,12 @@ void lw_auth_answer(struct lw_auth *a, uint64_t token, const struct lw_auth_answ
 		finish(job, LW_AUTH_NO);
 	}
 	(void)pthread_mutex_unlock(&a->lock);
+}
+
+void lw_auth_abandon(struct lw_auth_job *job)
+{
+	job->session = NULL;
+	__atomic_store_n(&job->abandoned, 1, __ATOMIC_RELAXED);
 }
 
 void lw_auth_done(struct lw_auth_job *job)

@@ -27,7 +27,8 @@ struct lw_auth_job {
 	struct lw_login *login;
 	struct lw_auth_request rq;
 	struct lw_auth_answer answer;
-	void *session; /* the worker's; NULL: it has gone meanwhile */
+	void *session;      /* the worker's; NULL: it has gone meanwhile */
+	uint32_t abandoned; /* relaxed: no backend need be asked any more */
 	uint32_t backend;
 	uint32_t generation;
 	int busy; /* 0 free, 1 with the backends, 2 answered */
@@ -63,6 +64,9 @@ void lw_auth_fini(struct lw_auth *a);
  */
 struct lw_auth_job *lw_auth_submit(struct lw_auth *a, struct lw_login *login,
                                    const struct lw_addr *from, void *session);
+
+/* lw_auth_abandon() - its session has gone: a backend that was not asked yet will not be; worker */
+void lw_auth_abandon(struct lw_auth_job *job);
 
 /* lw_auth_answer() - lw_host.answer(): any thread; a late or second one is ignored */
 void lw_auth_answer(struct lw_auth *a, uint64_t token, const struct lw_auth_answer *answer);

@@ -161,7 +161,7 @@ void lw_record_unlist(struct lw_sessions *s, struct lw_record *rec)
 	no_longer_pending(s, rec);
 	lw_core_untimed(s->core, &rec->timed);
 	if (rec->job != NULL)
-		rec->job->session = NULL;
+		lw_auth_abandon(rec->job);
 	rec->job = NULL;
 	lw_sessions_set(&s->n, s->n - 1);
 }

@@ -351,6 +351,39 @@ static void helpers__queue_full__refused_and_counted(void **state)
 	bed_destroy(b);
 }
 
+/* A flood of logins from sessions that are gone must not keep those behind them waiting. */
+static void jobs__of_gone_sessions__backends_are_not_asked(void **state)
+{
+	struct net net = { 0 };
+	struct bed *b = bed_create(&net, &(struct bed_plan){ 0 });
+	struct peer *p[10];
+
+	(void)state;
+	bed_verdict(b, 0, BED_BLOCK);
+	for (uint32_t i = 0; i < 10; i++) {
+		p[i] = peer_create(b, HOME + i, PORT, false);
+		peer_begin(p[i]);
+		for (int k = 0; k < 100 && bed_jobs(b) <= i; k++) {
+			(void)bed_round(b);
+			(void)peer_round(p[i]);
+		}
+		assert_int_equal(bed_jobs(b), i + 1);
+	}
+	bed_wait_blocked(b, 0, LW_HELPER_THREADS);
+	for (uint32_t i = 0; i < 9; i++)
+		peer_close(p[i]);
+	(void)bed_round(b);
+	assert_int_equal(b->s.n, 1);
+	bed_release(b, 0);
+	bed_settle(b, &p[9], 1);
+	assert_true(p[9]->online);
+	assert_int_equal(bed_asked(b, 0), LW_HELPER_THREADS + 1);
+	assert_int_equal(bed_jobs(b), 0);
+	for (uint32_t i = 0; i < 10; i++)
+		peer_destroy(p[i]);
+	bed_destroy(b);
+}
+
 static void pool__empty__refused_until_one_goes(void **state)
 {
 	(void)state;
@@ -461,6 +494,7 @@ int main(void)
 		cmocka_unit_test(answer__none_for_ten_seconds__refused_and_late_one_ignored),
 		cmocka_unit_test(jobs__all_taken__refused_and_counted),
 		cmocka_unit_test(helpers__queue_full__refused_and_counted),
+		cmocka_unit_test(jobs__of_gone_sessions__backends_are_not_asked),
 		cmocka_unit_test(pool__empty__refused_until_one_goes),
 		cmocka_unit_test(repeated__yes__answered_again_with_the_same_address),
 		cmocka_unit_test(repeated__session_ends_meanwhile__late_answer_ignored),
