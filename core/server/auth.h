@@ -11,13 +11,15 @@
 
 #include <laneway/module.h>
 
+#include "server/server.h"
 #include "session/tunnel.h"
 #include "worker/helper.h"
 #include "worker/mailbox.h"
 
 /* logins that may be on their way at once; more are refused at once */
-#define LW_AUTH_JOBS     256u
-#define LW_AUTH_BACKENDS 8u
+#define LW_AUTH_JOBS 256u
+/* as many as a configuration may name */
+#define LW_AUTH_BACKENDS LW_SERVER_USES
 
 struct lw_auth;
 
