@@ -111,6 +111,7 @@ void net_send(struct net *net, const struct lw_addr *from, const struct lw_addr 
 	if (node == NULL) {
 		net->nowhere++;
 		net->nowhere_bytes += len;
+		net->nowhere_longest = len > net->nowhere_longest ? len : net->nowhere_longest;
 		return;
 	}
 	d = must(calloc(1, sizeof(*d)));

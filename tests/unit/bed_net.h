@@ -49,6 +49,7 @@ struct net {
 	void *arg;
 	uint64_t nowhere; /* datagrams to addresses that nobody has */
 	uint64_t nowhere_bytes;
+	size_t nowhere_longest;
 	uint16_t next_port;
 };
 
