@@ -64,6 +64,11 @@ void lw_pool_fini(struct lw_pool *p)
 	*p = (struct lw_pool){ 0 };
 }
 
+static void set_free(struct lw_pool *p, uint32_t n)
+{
+	__atomic_store_n(&p->n_free, n, __ATOMIC_RELAXED);
+}
+
 uint32_t lw_pool_take(struct lw_pool *p, void *owner)
 {
 	uint32_t address;
@@ -72,7 +77,7 @@ uint32_t lw_pool_take(struct lw_pool *p, void *owner)
 		return 0;
 	address = p->queue[p->first];
 	p->first = (p->first + 1) % p->cap;
-	p->n_free--;
+	set_free(p, p->n_free - 1);
 	p->owners[address - p->base] = owner;
 	return address;
 }
@@ -81,5 +86,5 @@ void lw_pool_give(struct lw_pool *p, uint32_t address)
 {
 	p->owners[address - p->base] = NULL;
 	p->queue[(p->first + p->n_free) % p->cap] = address;
-	p->n_free++;
+	set_free(p, p->n_free + 1);
 }

@@ -19,8 +19,8 @@ struct lw_pool {
 	uint32_t *queue;
 	uint32_t cap; /* addresses that may be handed out */
 	uint32_t first;
-	uint32_t n_free;
-	void **owners; /* by address - base */
+	uint32_t n_free; /* one writer, relaxed readers: lw_pool_free() */
+	void **owners;   /* by address - base */
 };
 
 /**
@@ -41,6 +41,12 @@ uint32_t lw_pool_take(struct lw_pool *p, void *owner);
 
 /* lw_pool_give() - back into the queue */
 void lw_pool_give(struct lw_pool *p, uint32_t address);
+
+/* lw_pool_free() - how many addresses are left; any thread */
+static inline uint32_t lw_pool_free(const struct lw_pool *p)
+{
+	return __atomic_load_n(&p->n_free, __ATOMIC_RELAXED);
+}
 
 /* lw_pool_owner() - who has this address, or NULL */
 static inline void *lw_pool_owner(const struct lw_pool *p, uint32_t address)

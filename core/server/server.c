@@ -77,7 +77,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "workers", 1);
 	lw_json_uint(out, "sessions", load(&s->sessions.n));
 	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
-	lw_json_uint(out, "addresses_free", s->sessions.pool.n_free);
+	lw_json_uint(out, "addresses_free", lw_pool_free(&s->sessions.pool));
 	status_counters(s, out);
 	return 0;
 }
