@@ -59,7 +59,8 @@ void lw_attempts_init(struct lw_attempts *a, struct lw_core *core, struct lw_tls
  * begin counts as failed; lost() may be called before this returns */
 void lw_attempts_begin(struct lw_attempts *a, const struct lw_target *targets, uint32_t n);
 
-/* lw_attempts_end() - worker's thread: Goodbye to whatever there is; lost() is not called */
+/* lw_attempts_end() - worker's thread, or any after it has ended: Goodbye to whatever there is;
+ * lost() is not called. Again: does nothing */
 void lw_attempts_end(struct lw_attempts *a);
 
 #endif

@@ -529,6 +529,9 @@ static void finish(struct client *c)
 		lw_log_write(LW_LOG_WARN, WHO, "%s", ignored.text);
 	if (c->engine.core.started)
 		lw_engine_stop(&c->engine, &c->stop);
+	/* a worker that ended by itself has told nobody */
+	if (c->attempts.core != NULL)
+		lw_attempts_end(&c->attempts);
 	lw_control_close(c->control);
 	lw_engine_fini(&c->engine);
 	lw_netconf_destroy(c->netconf);

@@ -249,6 +249,9 @@ static void finish(struct server *s)
 {
 	if (s->engine.core.started)
 		lw_engine_stop(&s->engine, &s->stop);
+	/* a worker that ended by itself has told nobody */
+	if (s->sessions.core != NULL && !s->sessions.closing)
+		lw_sessions_close_all(&s->sessions);
 	lw_control_close(s->control);
 	/* helpers may still hold logins: they end before the table of logins goes */
 	lw_engine_fini(&s->engine);

@@ -303,7 +303,7 @@ void lw_sessions_fini(struct lw_sessions *s)
 void lw_sessions_close_all(struct lw_sessions *s)
 {
 	s->closing = true;
-	for (size_t i = 0; i <= s->by_addr.mask; i++) {
+	for (size_t i = 0; s->by_addr.n > 0 && i <= s->by_addr.mask; i++) {
 		while (s->by_addr.slots[i] != NULL) {
 			struct lw_record *rec =
 				lw_hash_owner(s->by_addr.slots[i], struct lw_record, addr_node);

@@ -95,7 +95,8 @@ static inline void lw_sessions_set(uint64_t *gauge, uint64_t n)
 	__atomic_store_n(gauge, n, __ATOMIC_RELAXED);
 }
 
-/* lw_sessions_close_all() - worker's thread: Goodbye to all, nobody new */
+/* lw_sessions_close_all() - worker's thread, or any after it has ended: Goodbye to all, nobody new
+ */
 void lw_sessions_close_all(struct lw_sessions *s);
 
 #endif
