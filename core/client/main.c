@@ -5,6 +5,7 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/wipe.h"
 #include "client/client.h"
 #include "client/options.h"
@@ -307,6 +308,7 @@ int main(int argc, char **argv)
 	struct lw_conf *conf = NULL;
 	int code;
 
+	lw_process_guard();
 	memset(&options, 0, sizeof(options));
 	if (lw_loader_create(NULL, LW_LINKED_MODULES, &material.loader) < 0) {
 		(void)fprintf(stderr, "laneway: out of memory\n");

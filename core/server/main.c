@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/process.h"
 #include "base/wipe.h"
 #include "conf/command.h"
 #include "conf/file.h"
@@ -116,6 +117,7 @@ int main(int argc, char **argv)
 	struct lw_conf *conf = NULL;
 	int code;
 
+	lw_process_guard();
 	memset(&options, 0, sizeof(options));
 	if (lw_loader_create(NULL, LW_LINKED_MODULES, &loader) < 0) {
 		(void)fprintf(stderr, "lanewayd: out of memory\n");
