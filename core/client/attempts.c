@@ -112,12 +112,14 @@ static void on_closed(struct lw_attempts *a, struct lw_tunnel *t)
 	lw_core_untimed(a->core, &at->timed);
 	(void)snprintf(text, sizeof(text), "%s: %s%s%s", describe(at, name),
 	               lw_close_reason_text(t->reason), *detail != '\0' ? ": " : "", detail);
+	if (at == a->winner) {
+		a->winner = NULL;
+		a->worst = LW_CLOSE_NONE; /* what the others said is not why this one ended */
+	} else if (a->winner != NULL) {
+		return;
+	}
 	if (t->reason != LW_CLOSE_LOCAL)
 		remember(a, t->reason, text);
-	if (at == a->winner)
-		a->winner = NULL;
-	else if (a->winner != NULL)
-		return;
 	if (a->n_live == 0)
 		a->ops->lost(a->arg, a->worst, a->text);
 }

@@ -331,7 +331,7 @@ struct bed *bed_create(struct net *net, const struct bed_plan *plan)
 	lw_log_open(LW_LOG_ERROR);
 	b->net = net;
 	b->addr = lw_addr_ipv4(plan->ip != 0 ? plan->ip : BED_SERVER, BED_PORT);
-	b->tls = bed_server_ctx("server");
+	b->tls = bed_server_ctx(plan->cert != NULL ? plan->cert : "server");
 	if (lw_engine_init(&b->engine, &err) < 0)
 		fail_msg("%s", err.text);
 	inside = use_modules(b, plan);
@@ -372,7 +372,7 @@ void bed_destroy(struct bed *b)
 	free(b);
 }
 
-static bool something_waits(const struct bed *b)
+bool bed_waits(const struct bed *b)
 {
 	if (b->engine.core.ready != NULL)
 		return true;
@@ -386,7 +386,7 @@ static bool something_waits(const struct bed *b)
 bool bed_round(struct bed *b)
 {
 	assert_int_equal(lw_core_round(&b->engine.core, 0), 0);
-	return something_waits(b);
+	return bed_waits(b);
 }
 
 uint64_t bed_counter(const struct bed *b, enum lw_server_counter i)

@@ -49,7 +49,8 @@ struct bed_plan {
 	uint32_t sessions;
 	uint64_t handshakes_per_s;
 	uint64_t idle_us;
-	uint32_t ip; /* of the listeners, 0: BED_SERVER */
+	uint32_t ip;      /* of the listeners, 0: BED_SERVER */
+	const char *cert; /* in tests/data/tls, NULL: server */
 	bool no_udp;
 	bool filter; /* one that answers filter_result when a session comes online */
 	uint32_t n_backends;
@@ -86,6 +87,9 @@ void bed_destroy(struct bed *b);
 
 /* bed_round() - one round of the worker; answers whether there is more to do now */
 bool bed_round(struct bed *b);
+
+/* bed_waits() - whether something has come that no round has looked at */
+bool bed_waits(const struct bed *b);
 
 /* bed_answer() - the backend answers the i-th login that it keeps; it keeps it all the same */
 void bed_answer(struct bed *b, uint32_t backend, uint32_t i, uint32_t verdict);
