@@ -2,7 +2,6 @@
 #include "client/client.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "client/resolve.h"
 #include "control/control.h"
 #include "worker/engine.h"
 
@@ -28,6 +28,7 @@ struct client {
 	struct lw_tls_ctx *tls;
 	struct lw_netconf *netconf;
 	struct lw_control *control;
+	struct lw_resolve *resolve; /* NULL: no name is being looked up */
 	struct lw_err *err;
 	int result;
 	const char *tun_name; /* NULL: the inside is no device */
@@ -98,62 +99,6 @@ static void worker_lost(void *arg, enum lw_close_reason reason, const char *text
 
 static const struct lw_attempts_ops attempts_ops = { .online = worker_online, .lost = worker_lost };
 
-/* --- names to addresses --- */
-
-static int add_target(struct client *c, const struct addrinfo *ai, uint32_t server)
-{
-	struct sockaddr_storage ss = { 0 };
-	struct lw_target *t = &c->targets[c->n_targets];
-
-	if (c->n_targets == LW_CLIENT_SERVERS || ai->ai_addrlen > sizeof(ss))
-		return -E2BIG;
-	memcpy(&ss, ai->ai_addr, ai->ai_addrlen);
-	if (lw_addr_from_sockaddr(&ss, &t->addr) < 0)
-		return -EAFNOSUPPORT;
-	t->addr.port = c->plan->servers[server].port;
-	t->server = server;
-	t->tcp = c->plan->servers[server].tcp;
-	c->n_targets++;
-	return 0;
-}
-
-/* All addresses of all servers, those of before when there are none now. */
-static int resolve(struct client *c, struct lw_err *err)
-{
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
-		                        .ai_socktype = SOCK_DGRAM,
-		                        .ai_flags = AI_ADDRCONFIG };
-	const char *why = "no server is configured";
-	const uint32_t n_before = c->n_targets;
-
-	c->n_targets = 0;
-	for (uint32_t i = 0; i < c->plan->n_servers; i++) {
-		struct addrinfo numeric = hints;
-		struct addrinfo *list = NULL;
-		int r;
-
-		numeric.ai_flags = AI_NUMERICHOST;
-		r = getaddrinfo(c->plan->servers[i].host, NULL, &numeric, &list);
-		if (r == EAI_NONAME)
-			r = getaddrinfo(c->plan->servers[i].host, NULL, &hints, &list);
-		if (r != 0) {
-			why = gai_strerror(r);
-			lw_log_write(LW_LOG_WARN, WHO, "no address for '%s': %s",
-			             c->plan->servers[i].host, why);
-			continue;
-		}
-		for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
-			(void)add_target(c, ai, i);
-		freeaddrinfo(list);
-	}
-	/* the resolver may itself be behind the tunnel that was lost */
-	if (c->n_targets == 0)
-		c->n_targets = n_before;
-	if (c->n_targets == 0)
-		return lw_err_set(err, -EHOSTUNREACH, "no server has an address: %s", why);
-	return 0;
-}
-
 /* --- connecting, on the control thread --- */
 
 static void give_up(struct client *c, int error)
@@ -171,27 +116,6 @@ static void wait_and_retry(struct client *c)
 	c->backoff_us *= 2;
 	if (c->backoff_us > c->plan->reconnect_max_us)
 		c->backoff_us = c->plan->reconnect_max_us;
-}
-
-static void begin(struct client *c)
-{
-	c->retry_at_us = UINT64_MAX;
-	c->began_us = lw_clock_us();
-	if (resolve(c, c->err) < 0) {
-		if (c->was_connected)
-			wait_and_retry(c);
-		else
-			give_up(c, c->err->code);
-		return;
-	}
-	for (uint32_t i = 0; i < c->n_targets; i++) {
-		char text[LW_ADDR_TEXT_MAX];
-
-		lw_log_write(LW_LOG_NOTICE, WHO, "connecting to %s://%s",
-		             c->targets[i].tcp ? "tcp" : "udp",
-		             lw_addr_format(&c->targets[i].addr, text));
-	}
-	lw_engine_call(&c->engine, &c->begin);
 }
 
 static bool routes_fit(const struct client *c)
@@ -221,6 +145,59 @@ static int make_routes(struct client *c)
 	for (uint32_t i = 0; i < c->n_targets; i++)
 		c->routed[i] = c->targets[i].addr;
 	return lw_netconf_apply(c->netconf, &plan, c->err);
+}
+
+static void connect_all(struct client *c)
+{
+	for (uint32_t i = 0; i < c->n_targets; i++) {
+		char text[LW_ADDR_TEXT_MAX];
+
+		lw_log_write(LW_LOG_NOTICE, WHO, "connecting to %s://%s",
+		             c->targets[i].tcp ? "tcp" : "udp",
+		             lw_addr_format(&c->targets[i].addr, text));
+	}
+	lw_engine_call(&c->engine, &c->begin);
+}
+
+/* The addresses of before are taken when there are none now: the resolver may itself be behind the
+ * tunnel that was lost. */
+static void on_resolved(void *arg, const struct lw_resolved *found)
+{
+	struct client *c = arg;
+
+	if (found->n > 0) {
+		memcpy(c->targets, found->targets, sizeof(c->targets));
+		c->n_targets = found->n;
+	}
+	if (c->n_targets > 0) {
+		connect_all(c);
+	} else if (c->was_connected) {
+		wait_and_retry(c);
+	} else {
+		give_up(c, lw_err_set(c->err, -EHOSTUNREACH, "no server has an address: %s",
+		                      found->why));
+	}
+	lw_resolve_drop(c->resolve);
+	c->resolve = NULL;
+}
+
+static void begin(struct client *c)
+{
+	struct lw_resolved found = { .n = 0 };
+	int r;
+
+	c->retry_at_us = UINT64_MAX;
+	c->began_us = lw_clock_us();
+	if (lw_resolve_numeric(c->plan->servers, c->plan->n_servers, &found)) {
+		on_resolved(c, &found);
+		return;
+	}
+	r = lw_resolve_start(c->plan->servers, c->plan->n_servers, &c->engine.mail, on_resolved, c,
+	                     &c->resolve);
+	if (r < 0) {
+		(void)snprintf(found.why, sizeof(found.why), "%s", strerror(-r));
+		on_resolved(c, &found);
+	}
 }
 
 static void on_online(struct lw_mail *m)
@@ -533,6 +510,7 @@ static void finish(struct client *c)
 	if (c->attempts.core != NULL)
 		lw_attempts_end(&c->attempts);
 	lw_control_close(c->control);
+	lw_resolve_drop(c->resolve);
 	lw_engine_fini(&c->engine);
 	lw_netconf_destroy(c->netconf);
 	lw_tls_ctx_destroy(c->tls);
