@@ -118,15 +118,23 @@ static void wait_and_retry(struct client *c)
 		c->backoff_us = c->plan->reconnect_max_us;
 }
 
+static bool is_routed(const struct client *c, const struct lw_addr *server)
+{
+	for (uint32_t i = 0; i < c->n_routed; i++) {
+		if (lw_addr_equal(&c->routed[i], server))
+			return true;
+	}
+	return false;
+}
+
+/* Names give their addresses in any order, and not all of them each time. */
 static bool routes_fit(const struct client *c)
 {
-	if (c->n_routed != c->n_targets)
-		return false;
 	for (uint32_t i = 0; i < c->n_targets; i++) {
-		if (!lw_addr_equal(&c->routed[i], &c->targets[i].addr))
+		if (!is_routed(c, &c->targets[i].addr))
 			return false;
 	}
-	return true;
+	return c->n_routed > 0;
 }
 
 /* The servers' own host routes come first, so that the tunnel does not carry itself. */
@@ -138,17 +146,24 @@ static int make_routes(struct client *c)
 		                        .n_servers = c->n_targets,
 		                        .prefixes = c->plan->prefixes,
 		                        .n_prefixes = c->plan->n_prefixes };
+	int r;
 
 	if (c->netconf == NULL || c->plan->routes == LW_NETCONF_NONE || routes_fit(c))
 		return 0;
 	c->n_routed = c->n_targets;
 	for (uint32_t i = 0; i < c->n_targets; i++)
 		c->routed[i] = c->targets[i].addr;
-	return lw_netconf_apply(c->netconf, &plan, c->err);
+	r = lw_netconf_apply(c->netconf, &plan, c->err);
+	if (r < 0)
+		c->n_routed = 0; /* nothing is left of them */
+	return r;
 }
 
 static void connect_all(struct client *c)
 {
+	/* the routes in force would lead a server's new address into the tunnel that was lost */
+	if (c->n_routed > 0 && make_routes(c) < 0)
+		lw_log_write(LW_LOG_WARN, WHO, "%s; no routes until connected", c->err->text);
 	for (uint32_t i = 0; i < c->n_targets; i++) {
 		char text[LW_ADDR_TEXT_MAX];
 

@@ -101,3 +101,59 @@ check_same() {
 		diff <(printf '%s\n' "$3") <(printf '%s\n' "$now") | sed 's/^/    /'
 	fi
 }
+
+# refuses NAME NS STATUS TEXT COMMAND...: ends by itself with this status and this in its words
+refuses() {
+	local name=$1 ns=$2 status=$3 text=$4 said rc
+	shift 4
+	said=$(in_ns "$ns" timeout 30 "$@" 2>&1)
+	rc=$?
+	if [ $rc = "$status" ] && grep -qF -- "$text" <<<"$said"; then
+		ok "$name"
+	else
+		not_ok "$name" "status $rc, expected $status and '$text'"
+		sed 's/^/    /' <<<"$said"
+	fi
+}
+
+# ends CASE PROGRAM [SIGNAL [SECONDS [STATUS]]]: the case passes if it ends so: TERM, 10, 0
+ends() {
+	local status=0
+	end "$2" "${3:-TERM}" "${4:-10}" || status=$?
+	if [ $status = "${5:-0}" ]; then
+		ok "$1"
+	else
+		not_ok "$1" "status $status, expected ${5:-0}"
+	fi
+}
+
+# nothing_left: no process of ours is left, and no socket or state file in $LW_TMP and /run
+nothing_left() {
+	! pgrep -x 'lanewayd|laneway' && [ -z "$(find "$LW_TMP" -type s)" ] &&
+		[ -z "$(find /run/laneway -type f 2>/dev/null)" ]
+}
+
+# show_peers: a program in namespace server that tells each connection to port 7777 its address
+show_peers() {
+	start peers server perl -MIO::Socket::INET -e '
+		$| = 1;
+		my $l = IO::Socket::INET->new(LocalPort => 7777, Listen => 16, ReuseAddr => 1)
+			or die "listen: $!";
+		print "listening\n";
+		while (my $c = $l->accept) { print $c $c->peerhost, "\n"; close($c); }'
+	wait_for 5 says peers listening || bail "show_peers does not listen"
+}
+
+# seen_as NS ADDRESS: print under which address NS is seen when it connects to ADDRESS
+seen_as() {
+	in_ns "$1" timeout 5 bash -c "cat </dev/tcp/$2/7777"
+}
+
+# goes_inside NS ADDRESS, goes_outside NS ADDRESS: which way a connection takes, and that it passes
+goes_inside() {
+	[[ $(seen_as "$1" "$2") == 10.125.* ]]
+}
+
+goes_outside() {
+	[[ $(seen_as "$1" "$2") == 198.51.100.* ]]
+}
