@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "client/resolve.h"
 #include "control/control.h"
+#include "module/value.h"
 #include "worker/engine.h"
 
 #define WHO           "client"
@@ -342,21 +343,10 @@ static void on_control(void *arg)
 
 /* --- start and end --- */
 
-/* The value of an option of the inside module that the core has to know too, or NULL. */
-static const void *option_of(const struct lw_module *m, const void *opts, const char *name,
-                             uint32_t type)
-{
-	for (const struct lw_option *o = m->options; o != NULL && o->name != NULL; o++) {
-		if (o->type == type && o->flags == 0 && strcmp(o->name, name) == 0)
-			return (const char *)opts + o->offset;
-	}
-	return NULL;
-}
-
 static void learn_device(struct client *c, const struct lw_module *m, const void *opts)
 {
-	const struct lw_addr *address = option_of(m, opts, "address", LW_OPT_PREFIX);
-	const char *const *name = option_of(m, opts, "name", LW_OPT_STRING);
+	const struct lw_addr *address = lw_value_member(m->options, opts, "address", LW_OPT_PREFIX);
+	const char *const *name = lw_value_member(m->options, opts, "name", LW_OPT_STRING);
 
 	c->tun_name = name != NULL ? *name : NULL;
 	c->engine.core.path.tun_address =
@@ -444,8 +434,8 @@ static int clean_up_before(struct client *c)
 	int r;
 
 	if (c->plan->n_inside > 0)
-		name = option_of(c->plan->inside[0].module, c->plan->inside[0].opts, "name",
-		                 LW_OPT_STRING);
+		name = lw_value_member(c->plan->inside[0].module->options, c->plan->inside[0].opts,
+		                       "name", LW_OPT_STRING);
 	if (name == NULL || *name == NULL)
 		return 0;
 	r = lw_netconf_create(c->plan->state_dir, *name, &c->netconf, c->err);

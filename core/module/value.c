@@ -490,3 +490,13 @@ const char *lw_value_type_name(const struct lw_option *o)
 
 	return o->type <= LW_OPT_MODULE ? one[o->type] : "value";
 }
+
+const void *lw_value_member(const struct lw_option *table, const void *opts, const char *name,
+                            uint32_t type)
+{
+	for (const struct lw_option *o = table; o != NULL && o->name != NULL; o++) {
+		if (o->type == type && o->flags == 0 && strcmp(o->name, name) == 0)
+			return (const char *)opts + o->offset;
+	}
+	return NULL;
+}

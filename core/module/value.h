@@ -44,6 +44,11 @@ int lw_value_parse(const struct lw_option *o, const char *text, void *opts, stru
 int lw_value_format(const struct lw_option *o, const void *opts, uint32_t index, char *buf,
                     size_t cap);
 
+/* lw_value_member() - where a scalar of this name and type is, for the few that the core has to
+ * know of a module; NULL: there is none */
+const void *lw_value_member(const struct lw_option *table, const void *opts, const char *name,
+                            uint32_t type);
+
 /* lw_value_string() - an item of type STRING, PATH or SECRET_PATH; NULL when not given */
 const char *lw_value_string(const struct lw_option *o, const void *opts, uint32_t index);
 

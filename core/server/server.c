@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/control.h"
+#include "module/value.h"
 #include "server/sessions.h"
 #include "worker/engine.h"
 
@@ -19,6 +20,8 @@
 #define STALE_US      (60 * LW_US_PER_S)
 #define KEY_UPDATE_US (900 * LW_US_PER_S)
 #define OUTSIDE_MTU   1500
+/* the server's own inside address unless the inside module is told otherwise: wire.md 8.4 */
+#define TUN_ADDRESS 0x0a7d0001u
 
 struct server {
 	const struct lw_server_plan *plan;
@@ -26,6 +29,7 @@ struct server {
 	struct lw_sessions sessions;
 	struct lw_tunnel_conf conf;
 	struct lw_tls_ctx *tls;
+	struct lw_addr tun_address; /* the system's own inside */
 	struct lw_control *control;
 	struct lw_mail stop;
 	uint64_t started_us;
@@ -105,6 +109,15 @@ static int use_modules(struct server *s, const struct lw_uses *uses, struct lw_e
 	return 0;
 }
 
+/* What the system has inside no client may get. */
+static void learn_address(struct server *s, const struct lw_use *u)
+{
+	const struct lw_addr *a =
+		lw_value_member(u->module->options, u->opts, "address", LW_OPT_PREFIX);
+
+	s->tun_address = a != NULL && a->family == 4 ? *a : lw_addr_ipv4(TUN_ADDRESS, 0);
+}
+
 /* The first that the system can do wins; only -EOPNOTSUPP moves on. */
 static int use_inside(struct server *s, struct lw_instance **ret, struct lw_err *err)
 {
@@ -117,6 +130,7 @@ static int use_inside(struct server *s, struct lw_instance **ret, struct lw_err 
 		if (r < 0)
 			return r;
 		r = lw_engine_prepare(&s->engine, *ret, LW_ROLE_SERVER, s->plan->mtu, err);
+		learn_address(s, u);
 		if (r != -EOPNOTSUPP)
 			return r;
 		lw_log_write(LW_LOG_WARN, WHO, "%s cannot be used: %s", u->module->name, err->text);
@@ -176,7 +190,8 @@ static int make_sessions(struct server *s, struct lw_err *err)
 	const struct lw_server_plan *plan = s->plan;
 	const struct lw_server_limits limits = { .sessions = plan->max_sessions,
 		                                 .handshakes_per_s = plan->handshakes_per_s };
-	const struct lw_addr reserved[] = { plan->client_address, plan->server_address, plan->dns };
+	const struct lw_addr reserved[] = { plan->client_address, plan->server_address, plan->dns,
+		                            s->tun_address };
 
 	s->conf = (struct lw_tunnel_conf){ .role = LW_ROLE_SERVER,
 		                           .outside_mtu = OUTSIDE_MTU,
@@ -191,7 +206,7 @@ static int make_sessions(struct server *s, struct lw_err *err)
 	s->engine.answer = on_auth_answer;
 	s->engine.answer_arg = s;
 	return lw_sessions_init(&s->sessions, &s->engine.core, s->tls, &s->conf, &limits,
-	                        &plan->pool, reserved, 3, s->engine.helpers,
+	                        &plan->pool, reserved, 4, s->engine.helpers,
 	                        has_udp(&plan->outside), err);
 }
 

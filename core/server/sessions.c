@@ -285,6 +285,10 @@ int lw_sessions_init(struct lw_sessions *s, struct lw_core *core, struct lw_tls_
 	r = lw_pool_init(&s->pool, pool, reserved, n_reserved);
 	if (r < 0)
 		return lw_err_set(err, r, "cannot make the address pool: %s", strerror(-r));
+	if (s->pool.cap == 0)
+		return lw_err_set(err, -EINVAL,
+		                  "network.pool has no address for a client besides those that "
+		                  "are told or used here; make it larger");
 	r = lw_record_tables(s);
 	if (r < 0)
 		return lw_err_set(err, r, "out of memory");

@@ -341,6 +341,19 @@ static void value_parse__random_text__never_breaks(void **state)
 	}
 }
 
+static void value_member__name_and_type__both_must_fit(void **state)
+{
+	const struct values v = { .count = 7 };
+
+	(void)state;
+	assert_ptr_equal(lw_value_member(table, &v, "count", LW_OPT_INT), &v.count);
+	assert_ptr_equal(lw_value_member(table, &v, "prefix", LW_OPT_PREFIX), &v.prefix);
+	assert_null(lw_value_member(table, &v, "count", LW_OPT_SIZE));
+	assert_null(lw_value_member(table, &v, "coun", LW_OPT_INT));
+	assert_null(lw_value_member(table, &v, "addrs", LW_OPT_ADDR)); /* a list */
+	assert_null(lw_value_member(NULL, &v, "count", LW_OPT_INT));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +364,7 @@ int main(void)
 		cmocka_unit_test(value_format__random_numbers__parse_back),
 		cmocka_unit_test(value_format__random_addresses__parse_back),
 		cmocka_unit_test(value_parse__random_text__never_breaks),
+		cmocka_unit_test(value_member__name_and_type__both_must_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
