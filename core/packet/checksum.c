@@ -1,68 +1,115 @@
 /* SPDX-License-Identifier: MIT */
-#include "packet/checksum.h"
+#include "packet/checksum_impl.h"
 
-#include <arpa/inet.h>
-#include <string.h>
+#include <stdbool.h>
 
-/*
- * Words are added in the machine's own order, 8 bytes at a time: the one's complement sum of
- * swapped words is the swapped sum (RFC 1071, section 2), so one swap at the end is enough.
- */
-static uint64_t add_carry(uint64_t sum, uint64_t word)
+/* --- any processor --- */
+
+LW_CSUM_INLINE uint64_t load64(const uint8_t *p)
 {
-	sum += word;
-	return sum + (sum < word);
-}
+	uint64_t word;
 
-static uint16_t finish(uint64_t sum)
-{
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	return ntohs(lw_csum_fold((uint32_t)sum));
-}
-
-/* fewer than 8 bytes, as if zeros followed */
-static uint64_t load_tail(const uint8_t *p, size_t len)
-{
-	uint64_t word = 0;
-
-	if (len > 0)
-		memcpy(&word, p, len);
+	memcpy(&word, p, sizeof(word));
 	return word;
+}
+
+LW_CSUM_INLINE void store64(uint8_t *p, uint64_t word)
+{
+	memcpy(p, &word, sizeof(word));
+}
+
+/* four sums side by side: one alone waits for its own carry at every word */
+LW_CSUM_INLINE uint16_t portable_both(uint8_t *dst, const uint8_t *src, size_t len)
+{
+	uint64_t sum[4] = { 0 };
+
+	for (; len >= 32; len -= 32, src += 32) {
+		uint64_t w = load64(src);
+		uint64_t x = load64(src + 8);
+		uint64_t y = load64(src + 16);
+		uint64_t z = load64(src + 24);
+
+		if (dst != NULL) {
+			store64(dst, w);
+			store64(dst + 8, x);
+			store64(dst + 16, y);
+			store64(dst + 24, z);
+			dst += 32;
+		}
+		sum[0] = lw_csum_add64(sum[0], w);
+		sum[1] = lw_csum_add64(sum[1], x);
+		sum[2] = lw_csum_add64(sum[2], y);
+		sum[3] = lw_csum_add64(sum[3], z);
+	}
+	sum[0] = lw_csum_add64(sum[0], sum[1]);
+	sum[2] = lw_csum_add64(sum[2], sum[3]);
+	return lw_csum_finish(lw_csum_rest(lw_csum_add64(sum[0], sum[2]), dst, src, len));
+}
+
+static uint16_t portable_sum(const void *p, size_t len)
+{
+	return portable_both(NULL, p, len);
+}
+
+static uint16_t portable_copy(void *dst, const void *src, size_t len)
+{
+	return portable_both(dst, src, len);
+}
+
+const struct lw_csum_impl lw_csum_portable = {
+	.name = "portable",
+	.sum = portable_sum,
+	.copy = portable_copy,
+};
+
+/* --- the choice --- */
+
+static const struct lw_csum_impl *const impls[] = {
+#ifdef LW_CSUM_AVX2
+	&lw_csum_avx2,
+#endif
+	&lw_csum_portable,
+};
+
+static bool runs_here(const struct lw_csum_impl *impl)
+{
+#ifdef LW_CSUM_AVX2
+	if (impl == &lw_csum_avx2) {
+		__builtin_cpu_init();
+		return __builtin_cpu_supports("avx2") != 0;
+	}
+#endif
+	return impl != NULL;
+}
+
+const struct lw_csum_impl *lw_csum_impl_get(size_t i)
+{
+	for (size_t n = 0; n < sizeof(impls) / sizeof(impls[0]); n++) {
+		if (runs_here(impls[n]) && i-- == 0)
+			return impls[n];
+	}
+	return NULL;
+}
+
+/* set before main() and not again; what runs earlier still has one that works */
+static const struct lw_csum_impl *chosen = &lw_csum_portable;
+
+__attribute__((constructor)) static void choose(void)
+{
+	chosen = lw_csum_impl_get(0);
 }
 
 uint16_t lw_csum_sum(const void *p, size_t len)
 {
-	const uint8_t *src = p;
-	uint64_t sum = 0;
-	uint64_t word;
-
-	for (; len >= sizeof(word); len -= sizeof(word), src += sizeof(word)) {
-		memcpy(&word, src, sizeof(word));
-		sum = add_carry(sum, word);
-	}
-	return finish(add_carry(sum, load_tail(src, len)));
+	return chosen->sum(p, len);
 }
 
 uint16_t lw_csum_copy(void *dst, const void *src, size_t len)
 {
-	const uint8_t *from = src;
-	uint8_t *to = dst;
-	uint64_t sum = 0;
-	uint64_t word;
-
-	for (; len >= sizeof(word); len -= sizeof(word)) {
-		memcpy(&word, from, sizeof(word));
-		memcpy(to, &word, sizeof(word));
-		sum = add_carry(sum, word);
-		from += sizeof(word);
-		to += sizeof(word);
-	}
-	word = load_tail(from, len);
-	if (len > 0)
-		memcpy(to, &word, len);
-	return finish(add_carry(sum, word));
+	return chosen->copy(dst, src, len);
 }
+
+/* --- changes --- */
 
 /* a - b in one's complement: what is borrowed is taken off again at the end */
 static uint16_t subtract(uint16_t a, uint16_t b)

@@ -18,6 +18,24 @@ static inline uint16_t lw_csum_fold(uint32_t total)
 }
 
 /**
+ * lw_csum_join() - the sum of two blocks, one behind the other
+ *
+ * @sum:  of the first block
+ * @len:  bytes of the first block; behind an odd one the words of the second are split the other
+ * way
+ * @next: of the second block
+ *
+ * Context: any; no state.
+ * Return:  the folded sum, not its complement.
+ */
+static inline uint16_t lw_csum_join(uint16_t sum, size_t len, uint16_t next)
+{
+	if (len % 2 != 0)
+		next = (uint16_t)(next << 8 | next >> 8);
+	return lw_csum_fold((uint32_t)sum + next);
+}
+
+/**
  * lw_csum_sum() - sum bytes
  *
  * @p:   any alignment; an odd last byte counts as the high half of a word

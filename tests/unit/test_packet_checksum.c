@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "hex.h"
 
-#include "packet/checksum.h"
+#include "packet/checksum_impl.h"
 
 static uint64_t seed = 0x636b73;
 
@@ -37,22 +37,79 @@ static void sum__ipv4_header__is_all_ones(void **state)
 	assert_int_equal(lw_csum_sum(header, 20), 0xffff);
 }
 
-static void sum__each_length_and_alignment__equals_word_by_word(void **state)
+#define LENGTH_MAX 2100
+#define ALIGN_MAX  64
+
+static uint8_t noise[ALIGN_MAX + LENGTH_MAX];
+
+static int fill_noise(void **state)
 {
-	uint8_t bytes[300];
+	(void)state;
+	for (size_t i = 0; i < sizeof(noise); i++)
+		noise[i] = (uint8_t)test_random(&seed);
+	return 0;
+}
+
+/* all implementations that this processor has, and the chosen one */
+static void assert_sum(const uint8_t *p, size_t len, uint16_t want)
+{
+	const struct lw_csum_impl *impl;
+
+	for (size_t i = 0; (impl = lw_csum_impl_get(i)) != NULL; i++)
+		assert_int_equal(impl->sum(p, len), want);
+	assert_int_equal(lw_csum_sum(p, len), want);
+}
+
+static void assert_copy(uint8_t *dst, const uint8_t *src, size_t len)
+{
+	const struct lw_csum_impl *impl;
+
+	for (size_t i = 0; (impl = lw_csum_impl_get(i)) != NULL; i++) {
+		memset(dst, 0, len);
+		assert_int_equal(impl->copy(dst, src, len), lw_csum_portable.sum(src, len));
+		assert_memory_equal(dst, src, len);
+	}
+	memset(dst, 0, len);
+	assert_int_equal(lw_csum_copy(dst, src, len), lw_csum_portable.sum(src, len));
+	assert_memory_equal(dst, src, len);
+}
+
+static void impl__portable_one__is_always_the_last(void **state)
+{
+	const struct lw_csum_impl *impl;
+	const struct lw_csum_impl *last = NULL;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		bytes[i] = (uint8_t)test_random(&seed);
-	for (size_t start = 0; start < 9; start++) {
-		for (size_t len = 0; len < sizeof(bytes) - start; len++) {
-			uint8_t *copy = exact_copy(bytes + start, len);
+	for (size_t i = 0; (impl = lw_csum_impl_get(i)) != NULL; i++)
+		last = impl;
+	assert_ptr_equal(last, &lw_csum_portable);
+}
 
-			assert_int_equal(lw_csum_sum(copy, len), plain_sum(copy, len));
-			assert_int_equal(lw_csum_sum(bytes + start, len),
-			                 plain_sum(bytes + start, len));
-			free(copy);
+static void sum__each_length_and_alignment__equals_word_by_word(void **state)
+{
+	(void)state;
+	for (size_t start = 0; start < ALIGN_MAX; start++) {
+		uint32_t want = 0; /* grows with the length */
+
+		for (size_t len = 0; len <= LENGTH_MAX; len++) {
+			uint32_t last = len > 0 ? noise[start + len - 1] : 0;
+
+			want = lw_csum_fold(want + (len % 2 != 0 ? last << 8 : last));
+			if (len % 97 == 0)
+				assert_int_equal(want, plain_sum(noise + start, len));
+			assert_sum(noise + start, len, (uint16_t)want);
 		}
+	}
+}
+
+static void sum__block_of_its_own_size__is_not_read_behind(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len <= LENGTH_MAX; len++) {
+		uint8_t *copy = exact_copy(noise, len);
+
+		assert_sum(copy, len, plain_sum(noise, len));
+		free(copy);
 	}
 }
 
@@ -62,28 +119,54 @@ static void sum__65535_bytes_of_ones__does_not_overflow(void **state)
 
 	(void)state;
 	memset(bytes, 0xff, sizeof(bytes));
-	assert_int_equal(lw_csum_sum(bytes, 65534), 0xffff);
-	assert_int_equal(lw_csum_sum(bytes, 65535), plain_sum(bytes, 65535));
+	assert_sum(bytes, 65534, 0xffff);
+	assert_sum(bytes, 65535, plain_sum(bytes, 65535));
 }
 
-static void copy__each_length__copies_and_sums(void **state)
+static void check_copy(size_t from, size_t to, size_t len)
 {
-	uint8_t src[300];
+	static uint8_t dst[2 * ALIGN_MAX + LENGTH_MAX];
 
+	memset(dst, 0xa5, to + len + 32);
+	assert_copy(dst + to, noise + from, len);
+	for (size_t i = 0; i < 32; i++)
+		assert_int_equal(dst[to + len + i], 0xa5);
+	for (size_t i = 0; i < to; i++)
+		assert_int_equal(dst[i], 0xa5);
+}
+
+static void copy__each_length_and_alignment__copies_and_sums(void **state)
+{
 	(void)state;
-	for (size_t i = 0; i < sizeof(src); i++)
-		src[i] = (uint8_t)test_random(&seed);
-	for (size_t len = 0; len < sizeof(src); len++) {
-		uint8_t *from = exact_copy(src, len);
-		uint8_t *to = exact_copy(src, len);
+	for (size_t len = 0; len <= LENGTH_MAX; len++) {
+		for (size_t align = 0; align < ALIGN_MAX; align += 7) {
+			check_copy(align, (align * 5 + len) % ALIGN_MAX, len);
+			check_copy((align * 3 + len) % ALIGN_MAX, align, len);
+		}
+	}
+}
 
-		if (len > 0)
-			memset(to, 0, len);
-		assert_int_equal(lw_csum_copy(to, from, len), plain_sum(src, len));
-		if (len > 0)
-			assert_memory_equal(to, src, len);
+static void copy__blocks_of_their_own_size__nothing_outside_is_touched(void **state)
+{
+	(void)state;
+	for (size_t len = 1; len <= LENGTH_MAX; len++) {
+		uint8_t *from = exact_copy(noise, len);
+		uint8_t *to = exact_copy(noise, len);
+
+		assert_copy(to, from, len);
 		free(from);
 		free(to);
+	}
+}
+
+static void join__any_cut__gives_the_sum_of_the_whole(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len < 200; len++) {
+		for (size_t cut = 0; cut <= len; cut++)
+			assert_int_equal(lw_csum_join(lw_csum_sum(noise, cut), cut,
+			                              lw_csum_sum(noise + cut, len - cut)),
+			                 plain_sum(noise, len));
 	}
 }
 
@@ -170,14 +253,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sum__rfc_1071_example__is_ddf2),
 		cmocka_unit_test(sum__ipv4_header__is_all_ones),
+		cmocka_unit_test(impl__portable_one__is_always_the_last),
 		cmocka_unit_test(sum__each_length_and_alignment__equals_word_by_word),
+		cmocka_unit_test(sum__block_of_its_own_size__is_not_read_behind),
 		cmocka_unit_test(sum__65535_bytes_of_ones__does_not_overflow),
-		cmocka_unit_test(copy__each_length__copies_and_sums),
+		cmocka_unit_test(copy__each_length_and_alignment__copies_and_sums),
+		cmocka_unit_test(copy__blocks_of_their_own_size__nothing_outside_is_touched),
+		cmocka_unit_test(join__any_cut__gives_the_sum_of_the_whole),
 		cmocka_unit_test(fold__totals__keep_their_value_modulo_ffff),
 		cmocka_unit_test(update__rfc_1624_and_wire_13_5_examples__match),
 		cmocka_unit_test(update__random_words__equals_recomputation),
 		cmocka_unit_test(update32_and_adjust32__random__equal_recomputation),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, fill_noise, NULL);
 }
