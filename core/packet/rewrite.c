@@ -6,37 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "packet/bytes.h"
 #include "packet/checksum.h"
+#include "packet/headers.h"
 #include "packet/ipv4.h"
-
-#define AT_HEADER_CHECK 10
-#define TCP_HEADER_MIN  20
-#define TCP_CHECK       16
-#define UDP_HEADER      8
-#define UDP_CHECK       6
 
 /* one change of an address; old and now in host order */
 struct change {
 	uint32_t old;
 	uint32_t now;
 };
-
-static uint16_t load16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void store16(uint8_t *p, uint16_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void store32(uint8_t *p, uint32_t v)
-{
-	store16(p, (uint16_t)(v >> 16));
-	store16(p + 2, (uint16_t)v);
-}
 
 /* whether the field of this transport header holds a sum; a sum that belongs to a header further
  * inside (a tunnel in the tunnel) knows nothing of our addresses */
@@ -47,27 +26,27 @@ static bool is_partial(const struct lw_packet *p, size_t l4, size_t check)
 
 static void fix_tcp(const struct lw_packet *p, uint8_t *data, size_t l4, struct change c)
 {
-	uint8_t *field = data + l4 + TCP_CHECK;
+	uint8_t *field = data + l4 + LW_TCP_CHECK;
 
-	if (is_partial(p, l4, TCP_CHECK))
-		store16(field, lw_csum_adjust32(load16(field), c.old, c.now));
+	if (is_partial(p, l4, LW_TCP_CHECK))
+		lw_store16(field, lw_csum_adjust32(lw_load16(field), c.old, c.now));
 	else
-		store16(field, lw_csum_update32(load16(field), c.old, c.now));
+		lw_store16(field, lw_csum_update32(lw_load16(field), c.old, c.now));
 }
 
 static void fix_udp(const struct lw_packet *p, uint8_t *data, size_t l4, struct change c)
 {
-	uint8_t *field = data + l4 + UDP_CHECK;
-	uint16_t check = load16(field);
+	uint8_t *field = data + l4 + LW_UDP_CHECK;
+	uint16_t check = lw_load16(field);
 
-	if (is_partial(p, l4, UDP_CHECK)) {
-		store16(field, lw_csum_adjust32(check, c.old, c.now));
+	if (is_partial(p, l4, LW_UDP_CHECK)) {
+		lw_store16(field, lw_csum_adjust32(check, c.old, c.now));
 		return;
 	}
 	if (check == 0) /* the sender computed none */
 		return;
 	check = lw_csum_update32(check, c.old, c.now);
-	store16(field, check != 0 ? check : 0xffff);
+	lw_store16(field, check != 0 ? check : 0xffff);
 }
 
 static void fix_transport(const struct lw_packet *p, uint8_t *data, struct change c)
@@ -77,16 +56,16 @@ static void fix_transport(const struct lw_packet *p, uint8_t *data, struct chang
 
 	if (l4 == 0)
 		return;
-	if (proto == IPPROTO_TCP && p->len - l4 >= TCP_HEADER_MIN)
+	if (proto == IPPROTO_TCP && p->len - l4 >= LW_TCP_HEADER_MIN)
 		fix_tcp(p, data, l4, c);
-	else if (proto == IPPROTO_UDP && p->len - l4 >= UDP_HEADER)
+	else if (proto == IPPROTO_UDP && p->len - l4 >= LW_UDP_HEADER)
 		fix_udp(p, data, l4, c);
 }
 
 static int rewrite(struct lw_packet *p, size_t at, uint32_t addr)
 {
 	uint8_t *data = lw_packet_data(p);
-	uint8_t *check = data + AT_HEADER_CHECK;
+	uint8_t *check = data + LW_IPV4_CHECK;
 	struct change c = { .now = addr };
 
 	if (!lw_ipv4_valid(data, p->len))
@@ -94,8 +73,8 @@ static int rewrite(struct lw_packet *p, size_t at, uint32_t addr)
 	c.old = lw_ipv4_addr(data, at);
 	if (c.old == c.now)
 		return 0;
-	store32(data + at, addr);
-	store16(check, lw_csum_update32(load16(check), c.old, c.now));
+	lw_store32(data + at, addr);
+	lw_store16(check, lw_csum_update32(lw_load16(check), c.old, c.now));
 	fix_transport(p, data, c);
 	return 0;
 }
