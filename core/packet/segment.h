@@ -2,29 +2,51 @@
 /*
  * One superpacket becomes segments, one after the other; it can stop after any of them and go on.
  * A single packet, and a codec's unit, is a superpacket of one.
+ *
+ * Segments equal those that the kernel makes (offload.md 2). The number of segments has no limit
+ * but the packet's length.
  */
 #ifndef LW_PACKET_SEGMENT_H
 #define LW_PACKET_SEGMENT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <laneway/packet.h>
 
+#define LW_SEG_HEADER_MAX 256
+
 /**
  * struct lw_seg - where in a superpacket the segmenter is
  *
- * @super: the superpacket, borrowed until the last segment is gone
- * @next:  index of the segment that comes next
- * @count: segments in all
- * @hl:    bytes of the header that every segment repeats; 0 when there is but one segment
- * @hdr:   that header as it came
+ * @super:   the superpacket, borrowed until the last segment is gone
+ * @next:    index of the segment that comes next
+ * @count:   segments in all; the members below are set when there are several
+ * @payload: bytes behind the header, all segments together
+ * @ip_sum:  sum of the IPv4 header without the words that differ
+ * @l4_sum:  the same of the pseudo header and the transport header
+ * @seq:     TCP: sequence number of the first segment
+ * @id:      IPv4: identification of the first segment
+ * @l4:      offset of the transport header
+ * @hl:      bytes of the header that every segment repeats; 0 when there is but one segment
+ * @tcp:     TCP, else UDP
+ * @flags:   TCP: all flags
+ * @hdr:     that header, zero where segments differ
  */
 struct lw_seg {
 	struct lw_packet *super;
 	uint32_t next;
 	uint32_t count;
+	uint32_t payload;
+	uint32_t ip_sum;
+	uint32_t l4_sum;
+	uint32_t seq;
+	uint16_t id;
+	uint16_t l4;
 	uint16_t hl;
-	uint8_t hdr[256];
+	bool tcp;
+	uint8_t flags;
+	uint8_t hdr[LW_SEG_HEADER_MAX];
 };
 
 /**
@@ -32,11 +54,15 @@ struct lw_seg {
  *
  * @g: the caller's; undefined on failure
  * @p: the packet; its checksum is completed when LW_PKT_CSUM_PARTIAL asks for it and it is not
- *     LW_PKT_ENCODED
+ *     LW_PKT_ENCODED. Bytes of a superpacket behind the end that its IP header gives are cut off
+ *
+ * A superpacket must be whole, of the kind that gso_type says, with csum_start and csum_off where
+ * they belong; one of UDP must have a partial checksum. One whose payload fits into a segment is a
+ * single packet. The size of a segment is not compared with an MTU.
  *
  * Context: the packet's worker.
- * Return:  0, -EBADMSG (empty, a checksum field outside the packet, or a superpacket: no module is
- *          granted the capability that makes them): drop and count.
+ * Return:  0, -EBADMSG (empty, a checksum field outside the packet, a superpacket without a
+ *          gso_size, whose headers lie, or whose payload is elsewhere, in `more`): drop and count.
  */
 int lw_seg_init(struct lw_seg *g, struct lw_packet *p);
 
@@ -47,7 +73,7 @@ int lw_seg_init(struct lw_seg *g, struct lw_packet *p);
  * @dst: where to, disjoint from the packet
  * @cap: bytes at dst
  *
- * The packet is not changed.
+ * The packet is not changed. All segments but the last have the same length.
  *
  * Context: the packet's worker.
  * Return:  bytes written; 0: cap is too small, or there is no more.

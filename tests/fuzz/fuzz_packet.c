@@ -12,7 +12,6 @@
 #include "packet/checksum.h"
 #include "packet/ipv4.h"
 #include "packet/rewrite.h"
-#include "packet/segment.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -44,26 +43,6 @@ static void check_rewrite(struct lw_packet *p, bool src, uint32_t addr)
 	free(before);
 }
 
-static void check_segments(struct lw_packet *p)
-{
-	uint8_t *dst = copy_of(p->buf, p->len);
-	struct lw_seg g;
-	uint32_t len = 0;
-	const uint8_t *exposed;
-
-	if (lw_seg_init(&g, p) == 0) {
-		assert(lw_seg_copy(&g, dst, p->len - 1) == 0);
-		assert(lw_seg_copy(&g, dst, p->len) == p->len);
-		assert(lw_seg_copy(&g, dst, p->len) == 0);
-		assert(lw_seg_init(&g, p) == 0);
-		exposed = lw_seg_expose(&g, &len);
-		assert(exposed == p->buf && len == p->len);
-		assert(memcmp(exposed, dst, len) == 0);
-		assert(lw_seg_expose(&g, &len) == NULL);
-	}
-	free(dst);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct lw_reader r = lw_reader_init(data, size);
@@ -83,7 +62,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	p.len = p.cap = (uint32_t)lw_reader_left(&r);
 	p.buf = copy_of(r.p, p.len);
 	check_rewrite(&p, (choice & 1) != 0, addr);
-	check_segments(&p);
 	free(p.buf);
 	return 0;
 }

@@ -67,3 +67,83 @@ packet("fragment", 0, 0, 0, 1, UDP.replace("00010000", "00012001"))
 packet("icmp", 0, 0, 0, 1, "4500001c00010000400165dc0a7d00050a7d00060800f7fd00010001")
 packet("ipv6", 0, 0, 0, 1, "60" + "00" * 39)
 packet("encoded", 4, 0, 0, 1, "00ff01")
+
+
+def words(data):
+    total = sum(int.from_bytes(data[i:i + 2].ljust(2, b"\0"), "big") for i in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return total
+
+
+def pseudo(addresses, proto, length):
+    return words(addresses + proto.to_bytes(2, "big") + length.to_bytes(2, "big"))
+
+
+def ipv4(proto, l4, ident=0xfffe, options=b"", fragment=0x4000):
+    head = bytearray(h("45000000 0000 0000 4000 0000 c6120001 c6130002") + options)
+    head[0] += len(options) // 4
+    head[2:4] = (len(head) + len(l4)).to_bytes(2, "big")
+    head[4:8] = ident.to_bytes(2, "big") + fragment.to_bytes(2, "big")
+    head[9] = proto
+    head[10:12] = (0xffff - words(bytes(head))).to_bytes(2, "big")
+    return bytes(head) + l4
+
+
+def ipv6(proto, l4, extensions=b"", first=None):
+    head = h("60012345 0000 0040 20010db8000a000000000000000000 01 20010db8000b000000000000000000 02")
+    return (head[:4] + (len(extensions) + len(l4)).to_bytes(2, "big") +
+            bytes([proto if first is None else first]) + head[7:] + extensions + l4)
+
+
+V4 = h("c6120001 c6130002")
+V6 = h("20010db8000a000000000000000000 01 20010db8000b000000000000000000 02")
+
+
+def tcp(addresses, payload, seq=0xfffffff0, flags=0x19, options=b"", partial=True):
+    head = bytearray(h("9c4001bb 00000000 00000001 5000 2000 0000 0000") + options)
+    head[4:8] = seq.to_bytes(4, "big")
+    head[12] = (5 + len(options) // 4) << 4
+    head[13] = flags
+    total = pseudo(addresses, 6, len(head) + len(payload))
+    if not partial:
+        total = 0xffff - words(total.to_bytes(2, "big") + bytes(head) + payload)
+    head[16:18] = total.to_bytes(2, "big")
+    return bytes(head) + payload
+
+
+def udp(addresses, payload, partial=True):
+    length = 8 + len(payload)
+    head = h("9c400035") + length.to_bytes(2, "big")
+    total = pseudo(addresses, 17, length)
+    if not partial:
+        total = 0xffff - words(total.to_bytes(2, "big") + head + b"\0\0" + payload)
+    return head + total.to_bytes(2, "big") + payload
+
+
+def superpacket(name, kind, start, off, gso_size, data, flags=1):
+    """flags, csum_start, csum_off, gso_size, gso_type"""
+    seed("segment", name, bytes([flags]) + b"".join(v.to_bytes(2, "big") for v in (start, off, gso_size)) +
+         bytes([kind]) + data)
+
+
+TEXT = bytes(range(64, 127)) * 4
+TIMES = h("0101080a 01020304 05060708")
+superpacket("tcp4", 1, 20, 16, 100, ipv4(6, tcp(V4, TEXT)))
+superpacket("tcp4_odd", 1, 20, 16, 7, ipv4(6, tcp(V4, TEXT, flags=0x90)))
+superpacket("tcp4_options", 1, 32, 16, 60, ipv4(6, tcp(V4, TEXT, options=TIMES), options=b"\1" * 12))
+superpacket("tcp4_complete", 1, 0, 0, 100, ipv4(6, tcp(V4, TEXT, partial=False)), flags=0)
+superpacket("tcp4_one", 1, 20, 16, 300, ipv4(6, tcp(V4, TEXT)))
+superpacket("tcp4_tiny", 1, 20, 16, 1, ipv4(6, tcp(V4, TEXT[:40])))
+superpacket("tcp6", 2, 40, 16, 50, ipv6(6, tcp(V6, TEXT)))
+superpacket("tcp6_extensions", 2, 64, 16, 50,
+            ipv6(6, tcp(V6, TEXT), h("3c00 0104 00000000 0601 0000 00000000 0000000000000000"), 0))
+superpacket("udp4", 3, 20, 6, 50, ipv4(17, udp(V4, TEXT)))
+superpacket("udp6", 3, 40, 6, 50, ipv6(17, udp(V6, TEXT)))
+superpacket("udp6_extension", 3, 48, 6, 50, ipv6(17, udp(V6, TEXT), h("1100 0000 00000000"), 43))
+superpacket("tcp4_fragment", 1, 20, 16, 100, ipv4(6, tcp(V4, TEXT), fragment=0x2000))
+superpacket("tcp4_size_0", 1, 20, 16, 0, ipv4(6, tcp(V4, TEXT)))
+superpacket("single_udp", 0, 20, 6, 0, ipv4(17, udp(V4, TEXT)))
+superpacket("single_tcp6", 0, 40, 16, 0, ipv6(6, tcp(V6, TEXT)))
+superpacket("single_complete", 0, 0, 0, 0, ipv4(17, udp(V4, TEXT, partial=False)), flags=0)
+superpacket("encoded", 0, 0, 0, 0, h("00ff01"), flags=4)
