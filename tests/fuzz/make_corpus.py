@@ -147,3 +147,41 @@ superpacket("single_udp", 0, 20, 6, 0, ipv4(17, udp(V4, TEXT)))
 superpacket("single_tcp6", 0, 40, 16, 0, ipv6(6, tcp(V6, TEXT)))
 superpacket("single_complete", 0, 0, 0, 0, ipv4(17, udp(V4, TEXT, partial=False)), flags=0)
 superpacket("encoded", 0, 0, 0, 0, h("00ff01"), flags=4)
+
+
+def batch(name, *packets):
+    """of each packet: its length, flags, itself"""
+    seed("coalesce", name, b"".join(len(p).to_bytes(2, "big") + b"\0" + p for p in packets))
+
+
+def row4(n, size=60, last=0x10, **more):
+    return [ipv4(6, tcp(V4, TEXT[i:i + size], seq=1000 + i * size, flags=last if i + 1 == n else 0x10,
+                        partial=False, **more), ident=i) for i in range(n)]
+
+
+def row6(n, size=60):
+    return [ipv6(6, tcp(V6, TEXT[i:i + size], seq=0xffffff00 + i * size, flags=0x10, partial=False))
+            for i in range(n)]
+
+
+def udp_row4(n, size=60):
+    return [ipv4(17, udp(V4, TEXT[i:i + size], partial=False), ident=i, fragment=0) for i in range(n)]
+
+
+def udp_row6(n, size=60):
+    return [ipv6(17, udp(V6, TEXT[i:i + size], partial=False)) for i in range(n)]
+
+
+ACK = ipv4(6, tcp(V4, b"", flags=0x10, partial=False))
+batch("tcp4", *row4(5, last=0x18))
+batch("tcp4_options", *row4(3, options=TIMES))
+batch("tcp4_short_last", *row4(3), row4(4, 60)[3][:40] + b"")
+batch("tcp6", *row6(3))
+batch("udp4", *udp_row4(4))
+batch("udp6", *udp_row6(4))
+batch("interleaved", *[p for pair in zip(row4(4), udp_row6(4)) for p in pair])
+batch("ack_between", *row4(2), ACK, *row4(4)[2:])
+batch("fragment_between", *row4(2), ipv4(17, udp(V4, TEXT[:9], partial=False), fragment=0x2000), *row4(4)[2:])
+batch("icmp_between", *row4(2), h("4500001c00010000400165dc0a7d00050a7d00060800f7fd00010001"), *row4(4)[2:])
+batch("many_small", *row4(70, size=1))
+batch("empty")

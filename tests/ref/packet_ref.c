@@ -136,6 +136,64 @@ uint32_t ref_segment(const uint8_t *super, uint32_t len, uint32_t gso_size, uint
 	return l.hl + end - begin;
 }
 
+/* --- one packet --- */
+
+static uint32_t write_ip(const struct ref_packet *s, uint8_t *out)
+{
+	if (s->v6) {
+		ref_put32(out, 0x60000000u | (uint32_t)s->tos << 20 | 0x4711);
+		out[6] = s->udp ? 17 : 6;
+		out[7] = s->ttl;
+		memcpy(out + 8, "\x20\x01\x0d\xb8\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01",
+		       16);
+		memcpy(out + 24, "\x20\x01\x0d\xb8\x00\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02",
+		       16);
+		out[22] = s->flow >> 4;
+		return 40;
+	}
+	out[0] = 0x45;
+	out[1] = s->tos;
+	ref_put16(out + 4, s->id);
+	ref_put16(out + 6, s->fragment);
+	out[8] = s->ttl;
+	out[9] = s->udp ? 17 : 6;
+	memcpy(out + 12, "\xc6\x12\x00\x01\xc6\x13\x00\x02", 8);
+	out[14] = s->flow >> 4;
+	return 20;
+}
+
+static uint32_t write_tcp(const struct ref_packet *s, uint8_t *out)
+{
+	uint32_t len = s->stamp != 0 ? 32 : 20;
+
+	ref_put32(out + 4, s->seq);
+	ref_put32(out + 8, s->ack);
+	out[12] = (uint8_t)(len / 4 << 4);
+	out[13] = s->flags;
+	ref_put16(out + 14, s->window);
+	if (len > 20) {
+		memcpy(out + 20, "\x01\x01\x08\x0a", 4);
+		ref_put32(out + 24, s->stamp);
+	}
+	return len;
+}
+
+uint32_t ref_make_packet(const struct ref_packet *s, uint8_t *out)
+{
+	uint32_t l4;
+	uint32_t hl;
+
+	memset(out, 0, 80);
+	l4 = write_ip(s, out);
+	ref_put16(out + l4, (uint16_t)(40000 + s->flow));
+	ref_put16(out + l4 + 2, 443);
+	hl = l4 + (s->udp ? 8 : write_tcp(s, out + l4));
+	for (uint32_t i = 0; i < s->payload; i++)
+		out[hl + i] = (uint8_t)(s->pattern + i * 7);
+	ref_finish(out, hl + s->payload, false);
+	return hl + s->payload;
+}
+
 /* --- random superpackets --- */
 
 static uint32_t draw_gso_size(uint64_t *seed)

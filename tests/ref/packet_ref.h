@@ -48,6 +48,27 @@ bool ref_good(const uint8_t *p, uint32_t len);
 uint32_t ref_segment(const uint8_t *super, uint32_t len, uint32_t gso_size, uint32_t i,
                      uint8_t *out);
 
+/* what ref_make_packet() makes: one complete packet, its payload drawn from `pattern` */
+struct ref_packet {
+	bool v6;
+	bool udp;
+	uint8_t flow; /* in the port; the upper half in an address too */
+	uint8_t tos;  /* or traffic class */
+	uint8_t ttl;
+	uint8_t flags;     /* TCP */
+	uint16_t id;       /* IPv4 */
+	uint16_t fragment; /* IPv4: the word with DF */
+	uint16_t window;
+	uint32_t seq;
+	uint32_t ack;
+	uint32_t stamp; /* TCP: 12 bytes of options with this timestamp, 0: none */
+	uint32_t payload;
+	uint8_t pattern;
+};
+
+/* ref_make_packet() - write it, return its length */
+uint32_t ref_make_packet(const struct ref_packet *s, uint8_t *out);
+
 /* what ref_make_super() makes; zero: drawn at random where that is possible */
 struct ref_super {
 	uint8_t gso_type;     /* LW_GSO_TCP4, TCP6, UDP */
