@@ -7,18 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* packets, in a row, with what they belong to */
-enum kind { KIND_FLOW, KIND_NONE, KIND_ANY };
-struct item {
-	enum kind kind;
-	uint32_t len;
-	uint8_t key[38];
-	uint8_t *bytes;
-};
-struct list {
-	struct item item[COALESCE_MAX];
-	uint32_t n;
-};
+#include "ref/packet_list.h"
 
 const struct ref_packet coalesce_tcp4 = {
 	.ttl = 64, .flags = 0x10, .id = 7, .window = 500, .seq = 1000, .ack = 77, .payload = 100
@@ -87,96 +76,9 @@ uint32_t coalesce_linear(const struct lw_packet *p, uint8_t *out)
 	return len;
 }
 
-/* --- what a packet belongs to --- */
-
-static bool has_ports(const uint8_t *p, uint32_t end, uint32_t l4, uint8_t proto)
-{
-	if (proto == 17)
-		return end - l4 >= 8;
-	return end - l4 >= 20 && p[l4 + 12] >> 4 >= 5 && (p[l4 + 12] >> 4) * 4u <= end - l4;
-}
-
-static enum kind kind_of_l4(struct item *it, uint32_t end, uint32_t l4, uint8_t proto)
-{
-	if (proto != 6 && proto != 17)
-		return KIND_NONE;
-	if (!has_ports(it->bytes, end, l4, proto))
-		return KIND_ANY;
-	it->key[36] = it->bytes[0] >> 4;
-	it->key[37] = proto;
-	memcpy(it->key + 32, it->bytes + l4, 4);
-	return KIND_FLOW;
-}
-
-static enum kind kind_of_ipv4(struct item *it)
-{
-	const uint8_t *p = it->bytes;
-	uint32_t l4;
-
-	if (it->len < 20)
-		return KIND_ANY;
-	l4 = (p[0] & 15u) * 4;
-	if (l4 < 20 || ref_get16(p + 2) < l4 || ref_get16(p + 2) > it->len)
-		return KIND_ANY;
-	if ((ref_get16(p + 6) & 0x3fff) != 0)
-		return KIND_ANY;
-	memcpy(it->key, p + 12, 8);
-	return kind_of_l4(it, ref_get16(p + 2), l4, p[9]);
-}
-
-static enum kind kind_of_ipv6(struct item *it)
-{
-	const uint8_t *p = it->bytes;
-	uint32_t l4 = 40;
-	uint32_t end;
-	uint8_t proto;
-
-	if (it->len < 40)
-		return KIND_ANY;
-	end = 40u + ref_get16(p + 4);
-	if (end > it->len)
-		return KIND_ANY;
-	proto = p[6];
-	while (proto == 0 || proto == 43 || proto == 60) {
-		if (l4 + 8 > end)
-			return KIND_ANY;
-		proto = p[l4];
-		l4 += 8u + 8u * p[l4 + 1];
-		if (l4 > end || l4 > 256)
-			return KIND_ANY;
-	}
-	if (proto == 44)
-		return KIND_ANY;
-	memcpy(it->key, p + 8, 32);
-	return kind_of_l4(it, end, l4, proto);
-}
-
-static void push(struct list *l, const uint8_t *bytes, uint32_t len)
-{
-	struct item *it = &l->item[l->n++];
-
-	assert(l->n <= COALESCE_MAX);
-	*it = (struct item){ .kind = KIND_ANY, .len = len, .bytes = copy_of(bytes, len) };
-	if (len > 0 && bytes[0] >> 4 == 4)
-		it->kind = kind_of_ipv4(it);
-	else if (len > 0 && bytes[0] >> 4 == 6)
-		it->kind = kind_of_ipv6(it);
-	if (it->kind == KIND_FLOW && bytes[0] >> 4 == 4 && (bytes[6] & 0x40) != 0) {
-		memset(it->bytes + 4, 0, 2); /* the identification, and the sum over it */
-		memset(it->bytes + 10, 0, 2);
-	}
-}
-
-static void clear(struct list *l)
-{
-	for (uint32_t i = 0; i < l->n; i++)
-		free(l->item[i].bytes);
-	l->n = 0;
-}
-
 /* --- comparing --- */
 
-static void push_segments(struct list *l, const struct lw_packet *p)
+static void add_segments(struct ref_list *l, const struct lw_packet *p)
 {
 	static uint8_t super[REF_SUPER_MAX];
 	static uint8_t segment[REF_SUPER_MAX];
@@ -187,7 +89,7 @@ static void push_segments(struct list *l, const struct lw_packet *p)
 		uint32_t seg_len = ref_segment(super, len, p->gso_size, i, segment);
 
 		assert(seg_len > 0);
-		push(l, segment, seg_len);
+		ref_list_add(l, segment, seg_len);
 	}
 	assert(ref_segment(super, len, p->gso_size, n, segment) == 0);
 }
@@ -212,58 +114,26 @@ static void check_super(const struct lw_packet *p, uint32_t max_segs, uint32_t m
 	assert(memcmp(super, want, len) == 0);
 }
 
-static bool in_row(const struct item *it, const struct item *flow)
-{
-	return it->kind == KIND_ANY ||
-	       (it->kind == flow->kind && memcmp(it->key, flow->key, sizeof(it->key)) == 0);
-}
-
-/* those of one flow, and those that may be of any, are the same in both */
-static void compare_row(const struct list *a, const struct list *b, const struct item *flow)
-{
-	uint32_t j = 0;
-
-	for (uint32_t i = 0; i < a->n; i++) {
-		if (!in_row(&a->item[i], flow))
-			continue;
-		while (j < b->n && !in_row(&b->item[j], flow))
-			j++;
-		assert(j < b->n);
-		assert(a->item[i].len == b->item[j].len);
-		assert(memcmp(a->item[i].bytes, b->item[j].bytes, a->item[i].len) == 0);
-		j++;
-	}
-}
-
 void coalesce_check(const struct coalesce_case *t, uint32_t max_segs, uint32_t max_bytes)
 {
-	static struct list in;
-	static struct list out;
-	static bool done[COALESCE_MAX];
+	static struct ref_list in;
+	static struct ref_list out;
 
 	for (uint32_t i = 0; i < t->n_in; i++)
-		push(&in, t->in[i].before, t->in[i].len);
+		ref_list_add(&in, t->in[i].before, t->in[i].len);
 	for (uint32_t i = 0; i < t->b.n; i++) {
 		const struct lw_packet *p = &t->b.pkt[i];
 
 		if (p->n_more == 0) {
-			push(&out, lw_packet_data(p), p->len);
+			ref_list_add(&out, lw_packet_data(p), p->len);
 			continue;
 		}
 		check_super(p, max_segs, max_bytes);
-		push_segments(&out, p);
+		add_segments(&out, p);
 	}
-	assert(in.n == out.n);
-	memset(done, 0, sizeof(done));
-	for (uint32_t i = 0; i < in.n; i++) {
-		if (done[i])
-			continue;
-		compare_row(&in, &out, &in.item[i]);
-		for (uint32_t j = i; j < in.n; j++)
-			done[j] = done[j] || in_row(&in.item[j], &in.item[i]);
-	}
-	clear(&in);
-	clear(&out);
+	assert(ref_list_same(&in, &out));
+	ref_list_clear(&in);
+	ref_list_clear(&out);
 }
 
 void coalesce_groups(const struct coalesce_case *t, const uint32_t *want)

@@ -5,8 +5,7 @@
 
 #include "packet/segment.h"
 #include "ref/coalesce_case.h"
-
-#define FLOWS_MAX 8
+#include "ref/packet_stream.h"
 
 static uint64_t seed = 0x636f616c;
 static struct lw_coalesce *plain;
@@ -27,147 +26,19 @@ static int destroy_plain(void **state)
 	return 0;
 }
 
-static bool one_in(uint32_t n)
-{
-	return ref_below(&seed, n) == 0;
-}
-
-/* --- streams with everything that goes wrong on the way --- */
-
-static struct ref_packet draw_flow(uint8_t i)
-{
-	static const uint16_t sizes[] = { 1, 50, 536, 1348 };
-	struct ref_packet p = *coalesce_kinds[ref_below(&seed, COALESCE_KINDS)];
-
-	p.flow = i;
-	p.seq = (uint32_t)ref_random(&seed);
-	p.id = (uint16_t)ref_random(&seed);
-	p.fragment = one_in(2) ? 0x4000 : 0;
-	p.stamp = one_in(2) ? (uint32_t)ref_random(&seed) : 0;
-	p.payload = sizes[ref_below(&seed, 4)];
-	return p;
-}
-
-/* something about this packet only */
-static void draw_oddity(struct ref_packet *p)
-{
-	switch (ref_below(&seed, 9)) {
-	case 0:
-		p->payload = ref_below(&seed, p->payload + 1);
-		break;
-	case 1:
-		p->payload += 1 + ref_below(&seed, 9);
-		break;
-	case 2:
-		p->flags |= 0x08;
-		break;
-	case 3:
-		p->flags |= 0x01;
-		break;
-	case 4:
-		p->flags = (uint8_t)ref_random(&seed);
-		break;
-	case 5:
-		p->seq += 1 + ref_below(&seed, 2000);
-		break;
-	case 6:
-		p->id = (uint16_t)ref_random(&seed);
-		break;
-	case 7:
-		p->tos ^= 3;
-		break;
-	default:
-		p->window++;
-		break;
-	}
-}
-
-/* something that lasts */
-static void draw_change(struct ref_packet *p)
-{
-	switch (ref_below(&seed, 5)) {
-	case 0:
-		p->ttl--;
-		break;
-	case 1:
-		p->ack += 100;
-		break;
-	case 2:
-		p->stamp += p->stamp != 0;
-		break;
-	case 3:
-		p->tos ^= 1;
-		break;
-	default:
-		p->window++;
-		break;
-	}
-}
-
-static void damage(struct coalesce_in *in, struct lw_packet *p)
-{
-	uint32_t at = ref_below(&seed, in->len);
-	uint8_t flip = (uint8_t)(1u << ref_below(&seed, 8));
-
-	if (one_in(6)) {
-		p->len = in->len = at;
-		return;
-	}
-	in->block[at] ^= flip;
-	in->before[at] ^= flip;
-}
-
-static void exchange(uint32_t a, uint32_t b)
-{
-	struct coalesce_in in = t.in[a];
-	struct lw_packet p = t.pkt[a];
-
-	t.in[a] = t.in[b];
-	t.pkt[a] = t.pkt[b];
-	t.in[b] = in;
-	t.pkt[b] = p;
-}
-
-static void fill_batch(struct ref_packet *flows, uint32_t n_flows, uint32_t n, uint32_t trouble)
-{
-	uint32_t at = 0;
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct ref_packet p;
-
-		if (one_in(4))
-			at = ref_below(&seed, n_flows);
-		if (one_in(trouble))
-			draw_change(&flows[at]);
-		p = flows[at];
-		if (one_in(trouble))
-			draw_oddity(&p);
-		(void)coalesce_make(&t, &p);
-		if (!one_in(trouble)) { /* else a duplicate follows */
-			p.payload = p.payload < flows[at].payload ? p.payload : flows[at].payload;
-			flows[at].seq += p.payload;
-			flows[at].id++;
-			flows[at].pattern++;
-		}
-		if (one_in(trouble))
-			damage(&t.in[i], &t.pkt[i]);
-		if (i > 0 && one_in(trouble))
-			exchange(i - 1, i);
-	}
-}
-
 static uint32_t run_stream(struct lw_coalesce *c, uint32_t max_segs, uint32_t max_bytes)
 {
-	struct ref_packet flows[FLOWS_MAX];
-	uint32_t n_flows = 1 + ref_below(&seed, FLOWS_MAX);
-	uint32_t trouble = one_in(3) ? 500 : 5 + ref_below(&seed, 50);
-	uint32_t n = 1 + ref_below(&seed, 150);
+	const struct ref_stream stream = {
+		.flows = 1 + ref_below(&seed, REF_STREAM_FLOWS),
+		.packets = 1 + ref_below(&seed, 150),
+		.trouble = ref_below(&seed, 3) == 0 ? 500 : 5 + ref_below(&seed, 50),
+		.tcp = true,
+		.udp = true,
+	};
 	uint32_t saved;
 
-	for (uint32_t i = 0; i < n_flows; i++)
-		flows[i] = draw_flow((uint8_t)i);
 	coalesce_empty(&t);
-	fill_batch(flows, n_flows, n, trouble);
+	ref_stream_fill(&stream, &seed, &t);
 	lw_coalesce_batch(c, &t.b, COALESCE_ALL);
 	saved = t.n_in - t.b.n;
 	coalesce_check(&t, max_segs, max_bytes);
@@ -211,7 +82,7 @@ static void streams__interleaved_flows__are_merged_whole(void **state)
 	(void)state;
 	coalesce_empty(&t);
 	for (uint8_t i = 0; i < 48; i++) {
-		flows[i] = draw_flow(i);
+		flows[i] = ref_stream_flow(&seed, coalesce_kinds[i % COALESCE_KINDS], i);
 		flows[i].payload = 500;
 		groups[i] = 20;
 	}
