@@ -138,16 +138,18 @@ uint32_t ref_segment(const uint8_t *super, uint32_t len, uint32_t gso_size, uint
 
 /* --- one packet --- */
 
+static const uint8_t addresses4[8] = { 198, 18, 0, 1, 198, 19, 0, 2 };
+static const uint8_t addresses6[32] = {
+	0x20, 0x01, 0x0d, 0xb8, 0, 0x0a, [15] = 1, [16] = 0x20, 0x01, 0x0d, 0xb8, 0, 0x0b, [31] = 2,
+};
+
 static uint32_t write_ip(const struct ref_packet *s, uint8_t *out)
 {
 	if (s->v6) {
 		ref_put32(out, 0x60000000u | (uint32_t)s->tos << 20 | 0x4711);
 		out[6] = s->udp ? 17 : 6;
 		out[7] = s->ttl;
-		memcpy(out + 8, "\x20\x01\x0d\xb8\x00\x0a\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01",
-		       16);
-		memcpy(out + 24, "\x20\x01\x0d\xb8\x00\x0b\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02",
-		       16);
+		memcpy(out + 8, addresses6, sizeof(addresses6));
 		out[22] = s->flow >> 4;
 		return 40;
 	}
@@ -157,7 +159,7 @@ static uint32_t write_ip(const struct ref_packet *s, uint8_t *out)
 	ref_put16(out + 6, s->fragment);
 	out[8] = s->ttl;
 	out[9] = s->udp ? 17 : 6;
-	memcpy(out + 12, "\xc6\x12\x00\x01\xc6\x13\x00\x02", 8);
+	memcpy(out + 12, addresses4, sizeof(addresses4));
 	out[14] = s->flow >> 4;
 	return 20;
 }
@@ -172,7 +174,7 @@ static uint32_t write_tcp(const struct ref_packet *s, uint8_t *out)
 	out[13] = s->flags;
 	ref_put16(out + 14, s->window);
 	if (len > 20) {
-		memcpy(out + 20, "\x01\x01\x08\x0a", 4);
+		ref_put32(out + 20, 0x0101080a);
 		ref_put32(out + 24, s->stamp);
 	}
 	return len;
@@ -243,7 +245,7 @@ static uint32_t put_extensions(uint64_t *seed, uint8_t *p, uint32_t bytes, uint8
 		memset(next, 0, n);
 		next[1] = (uint8_t)(n / 8 - 1);
 		if (p[6] == 0 && first) /* the kernel looks at these: PadN over the whole */
-			memcpy(next + 2, "\x01\x04", 2);
+			ref_put16(next + 2, 0x0104);
 		at += n;
 		bytes -= n;
 	}
@@ -256,16 +258,16 @@ static uint32_t put_ip(uint64_t *seed, const struct ref_super *s, uint8_t *p, ui
 	if (s->v6) {
 		p[0] = (uint8_t)(0x60 | (p[0] & 15));
 		p[7] = (uint8_t)(2 + ref_below(seed, 254));
-		memcpy(p + 8, "\x20\x01\x0d\xb8\x00\x0a\x00\x00", 8);
-		memcpy(p + 24, "\x20\x01\x0d\xb8\x00\x0b\x00\x00", 8);
+		memcpy(p + 8, addresses6, 8);
+		memcpy(p + 24, addresses6 + 16, 8);
 		return put_extensions(seed, p, s->ip_options, proto);
 	}
 	p[0] = (uint8_t)(0x45 + s->ip_options / 4);
 	ref_put16(p + 6, ref_below(seed, 2) != 0 ? 0x4000 : 0);
 	p[8] = (uint8_t)(2 + ref_below(seed, 254));
 	p[9] = proto;
-	memcpy(p + 12, "\xc6\x12", 2); /* 198.18.0.0/16 to 198.19.0.0/16 */
-	memcpy(p + 16, "\xc6\x13", 2);
+	memcpy(p + 12, addresses4, 2); /* 198.18.0.0/16 to 198.19.0.0/16 */
+	memcpy(p + 16, addresses4 + 4, 2);
 	memset(p + 20, 1, s->ip_options); /* no operation */
 	return 20 + s->ip_options;
 }

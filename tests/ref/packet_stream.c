@@ -124,7 +124,7 @@ static void go_on(struct ref_packet *flow, uint32_t sent)
 
 void ref_stream_fill(const struct ref_stream *s, uint64_t *seed, struct coalesce_case *t)
 {
-	struct ref_packet flows[REF_STREAM_FLOWS];
+	struct ref_packet flows[REF_STREAM_FLOWS] = { { 0 } };
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < s->flows; i++)

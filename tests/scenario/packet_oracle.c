@@ -162,7 +162,7 @@ static void forward(uint8_t *p)
 	}
 	p[8]--;
 	ref_put16(p + 10, 0);
-	ref_put16(p + 10, (uint16_t)~ref_fold(ref_words(0, p, (p[0] & 15u) * 4)));
+	ref_put16(p + 10, (uint16_t)~ref_fold(ref_words(0, p, (size_t)(p[0] & 15) * 4)));
 }
 
 static int differ(const struct oracle *o, const struct ref_super *s, const struct lw_seg *g)

@@ -333,7 +333,8 @@ static void never__options_of_ip__are_merged(void **state)
 		uint32_t len = ref_make_packet(&p, bytes);
 
 		memcpy(longer, bytes, 40);
-		memcpy(longer + 40, "\x06\x00\x01\x04\0\0\0\0", 8);
+		ref_put32(longer + 40, 0x06000104);
+		ref_put32(longer + 44, 0);
 		memcpy(longer + 48, bytes + 40, len - 40);
 		longer[6] = 60;
 		ref_finish(longer, len + 8, false);

@@ -19,6 +19,8 @@ static struct super make_block(const uint8_t *bytes, struct lw_packet p)
 {
 	struct super s = { .p = p, .block = exact_copy(bytes, p.len) };
 
+	if (s.block == NULL)
+		abort();
 	s.p.buf = s.block;
 	s.p.cap = p.len;
 	return s;
@@ -347,7 +349,7 @@ static void expose__headroom_and_payload__are_left_alone(void **state)
 		uint32_t done = 28 + (g.next + 1) * 5;
 		const uint8_t *at = lw_seg_expose(&g, &len);
 
-		assert_ptr_equal(at, bytes + 64 + (g.next - 1) * 5);
+		assert_ptr_equal(at, bytes + 64 + (size_t)(g.next - 1) * 5);
 		if (done < p.len)
 			assert_memory_equal(bytes + 64 + done, before + done, p.len - done);
 	}
@@ -422,8 +424,8 @@ static void init__kind_that_does_not_fit__is_refused(void **state)
 static void init__gso_size_of_0__is_refused(void **state)
 {
 	(void)state;
-	for (uint8_t type = LW_GSO_TCP4; type <= LW_GSO_UDP; type++) {
-		struct super s = victim(type);
+	for (int type = LW_GSO_TCP4; type <= LW_GSO_UDP; type++) {
+		struct super s = victim((uint8_t)type);
 
 		s.p.gso_size = 0;
 		refuse(&s);
@@ -452,25 +454,25 @@ static void init__checksum_field_elsewhere__is_refused(void **state)
 static void init__header_bytes_that_lie__are_refused(void **state)
 {
 	static const struct {
-		uint8_t type;
 		uint16_t at;
+		uint8_t type;
 		uint8_t value;
 	} cases[] = {
-		{ LW_GSO_TCP4, 0, 0x44 },  /* header of 16 bytes */
-		{ LW_GSO_TCP4, 0, 0x46 },  /* of 24: csum_start says 20 */
-		{ LW_GSO_TCP4, 0, 0x65 },  /* version */
-		{ LW_GSO_TCP4, 2, 0x02 },  /* total length beyond the end */
-		{ LW_GSO_TCP4, 2, 0x00 },  /* total length of 34 */
-		{ LW_GSO_TCP4, 6, 0x20 },  /* more fragments */
-		{ LW_GSO_TCP4, 7, 0x01 },  /* fragment offset */
-		{ LW_GSO_TCP4, 9, 17 },    /* protocol */
-		{ LW_GSO_TCP4, 9, 1 },     /* protocol */
-		{ LW_GSO_TCP4, 32, 0x40 }, /* TCP header of 16 bytes */
-		{ LW_GSO_TCP6, 4, 0x02 },  /* payload length beyond the end */
-		{ LW_GSO_TCP6, 6, 44 },    /* fragment header */
-		{ LW_GSO_TCP6, 6, 58 },    /* ICMP */
-		{ LW_GSO_TCP6, 6, 60 },    /* extension header where TCP is */
-		{ LW_GSO_UDP, 25, 0 },     /* UDP length of something else */
+		{ 0, LW_GSO_TCP4, 0x44 },  /* header of 16 bytes */
+		{ 0, LW_GSO_TCP4, 0x46 },  /* of 24: csum_start says 20 */
+		{ 0, LW_GSO_TCP4, 0x65 },  /* version */
+		{ 2, LW_GSO_TCP4, 0x02 },  /* total length beyond the end */
+		{ 2, LW_GSO_TCP4, 0x00 },  /* total length of 34 */
+		{ 6, LW_GSO_TCP4, 0x20 },  /* more fragments */
+		{ 7, LW_GSO_TCP4, 0x01 },  /* fragment offset */
+		{ 9, LW_GSO_TCP4, 17 },    /* protocol */
+		{ 9, LW_GSO_TCP4, 1 },     /* protocol */
+		{ 32, LW_GSO_TCP4, 0x40 }, /* TCP header of 16 bytes */
+		{ 4, LW_GSO_TCP6, 0x02 },  /* payload length beyond the end */
+		{ 6, LW_GSO_TCP6, 44 },    /* fragment header */
+		{ 6, LW_GSO_TCP6, 58 },    /* ICMP */
+		{ 6, LW_GSO_TCP6, 60 },    /* extension header where TCP is */
+		{ 25, LW_GSO_UDP, 0 },     /* UDP length of something else */
 	};
 
 	(void)state;
@@ -541,8 +543,8 @@ static void init__encoded_or_gathered__is_refused(void **state)
 static void init__each_truncation__is_refused(void **state)
 {
 	(void)state;
-	for (uint8_t type = LW_GSO_TCP4; type <= LW_GSO_UDP; type++) {
-		struct super whole = victim(type);
+	for (int type = LW_GSO_TCP4; type <= LW_GSO_UDP; type++) {
+		struct super whole = victim((uint8_t)type);
 
 		for (uint32_t len = 0; len < whole.p.len; len++) {
 			struct lw_packet p = whole.p;
