@@ -151,7 +151,7 @@ superpacket("encoded", 0, 0, 0, 0, h("00ff01"), flags=4)
 
 def batch(name, *packets):
     """of each packet: its length, flags, itself"""
-    seed("coalesce", name, b"".join(len(p).to_bytes(2, "big") + b"\0" + p for p in packets))
+    seed("coalesce", name, b"".join(len(p).to_bytes(2, "big") + b"\x20" + p for p in packets))
 
 
 def row4(n, size=60, last=0x10, **more):
