@@ -99,6 +99,11 @@ __attribute__((constructor)) static void choose(void)
 	chosen = lw_csum_impl_get(0);
 }
 
+const struct lw_csum_impl *lw_csum_impl_chosen(void)
+{
+	return chosen;
+}
+
 uint16_t lw_csum_sum(const void *p, size_t len)
 {
 	return chosen->sum(p, len);

@@ -35,6 +35,9 @@ extern const struct lw_csum_impl lw_csum_avx2;
 /* lw_csum_impl_get() - the i-th that this processor can run, the fastest first; NULL: no more */
 const struct lw_csum_impl *lw_csum_impl_get(size_t i);
 
+/* lw_csum_impl_chosen() - the one behind lw_csum_sum() and lw_csum_copy() */
+const struct lw_csum_impl *lw_csum_impl_chosen(void);
+
 /*
  * Words are added in the machine's own order: the one's complement sum of swapped words is the
  * swapped sum (RFC 1071, section 2), so one swap at the end is enough.

@@ -85,6 +85,16 @@ static void impl__portable_one__is_always_the_last(void **state)
 	assert_ptr_equal(last, &lw_csum_portable);
 }
 
+static void impl__chosen_one__is_the_fastest(void **state)
+{
+	(void)state;
+	assert_ptr_equal(lw_csum_impl_chosen(), lw_csum_impl_get(0));
+#ifdef LW_CSUM_AVX2
+	if (__builtin_cpu_supports("avx2"))
+		assert_ptr_equal(lw_csum_impl_chosen(), &lw_csum_avx2);
+#endif
+}
+
 static void sum__each_length_and_alignment__equals_word_by_word(void **state)
 {
 	(void)state;
@@ -254,6 +264,7 @@ int main(void)
 		cmocka_unit_test(sum__rfc_1071_example__is_ddf2),
 		cmocka_unit_test(sum__ipv4_header__is_all_ones),
 		cmocka_unit_test(impl__portable_one__is_always_the_last),
+		cmocka_unit_test(impl__chosen_one__is_the_fastest),
 		cmocka_unit_test(sum__each_length_and_alignment__equals_word_by_word),
 		cmocka_unit_test(sum__block_of_its_own_size__is_not_read_behind),
 		cmocka_unit_test(sum__65535_bytes_of_ones__does_not_overflow),

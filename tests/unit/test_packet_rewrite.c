@@ -5,6 +5,8 @@
 #include <stdbool.h>
 
 #include "packet/rewrite.h"
+#include "packet/segment.h"
+#include "ref/packet_ref.h"
 
 #define TUN  0x64400006u /* the client's own */
 #define TOLD 0x0a7d0005u /* what the server told it */
@@ -352,6 +354,41 @@ static void rewrite__superpacket__has_one_header_to_change(void **state)
 	free(p.buf);
 }
 
+static void check_segments(struct lw_packet *p, uint32_t addr, bool src)
+{
+	uint8_t segment[2000];
+	struct lw_seg g;
+
+	assert_int_equal(lw_seg_init(&g, p), 0);
+	while (g.next < g.count) {
+		uint32_t len = lw_seg_copy(&g, segment, sizeof(segment));
+
+		assert_true(len > 0 && ref_good(segment, len));
+		assert_int_equal((uint32_t)ref_get16(segment + (src ? 12 : 16)) << 16 |
+		                         ref_get16(segment + (src ? 14 : 18)),
+		                 addr);
+	}
+}
+
+static void rewrite__random_superpackets__give_right_segments(void **state)
+{
+	static uint8_t bytes[REF_SUPER_MAX];
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		struct ref_super s = ref_draw_super(&seed, 5);
+		uint32_t addr = random_addr();
+		bool src = (test_random(&seed) & 1) != 0;
+		struct lw_packet p;
+
+		if (s.v6)
+			continue;
+		ref_make_super(&seed, &s, bytes, &p);
+		assert_int_equal(src ? lw_rewrite_src(&p, addr) : lw_rewrite_dst(&p, addr), 0);
+		check_segments(&p, addr, src);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +407,7 @@ int main(void)
 		cmocka_unit_test(rewrite__random_partial_packets__equal_recomputation),
 		cmocka_unit_test(rewrite__sum_of_an_inner_tunnel__is_not_ours),
 		cmocka_unit_test(rewrite__superpacket__has_one_header_to_change),
+		cmocka_unit_test(rewrite__random_superpackets__give_right_segments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
