@@ -5,14 +5,6 @@
 
 /* --- any processor --- */
 
-LW_CSUM_INLINE uint64_t load64(const uint8_t *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
 LW_CSUM_INLINE void store64(uint8_t *p, uint64_t word)
 {
 	memcpy(p, &word, sizeof(word));
@@ -24,10 +16,10 @@ LW_CSUM_INLINE uint16_t portable_both(uint8_t *dst, const uint8_t *src, size_t l
 	uint64_t sum[4] = { 0 };
 
 	for (; len >= 32; len -= 32, src += 32) {
-		uint64_t w = load64(src);
-		uint64_t x = load64(src + 8);
-		uint64_t y = load64(src + 16);
-		uint64_t z = load64(src + 24);
+		uint64_t w = lw_csum_take(NULL, src, 8);
+		uint64_t x = lw_csum_take(NULL, src + 8, 8);
+		uint64_t y = lw_csum_take(NULL, src + 16, 8);
+		uint64_t z = lw_csum_take(NULL, src + 24, 8);
 
 		if (dst != NULL) {
 			store64(dst, w);

@@ -55,8 +55,7 @@ LW_CSUM_INLINE uint16_t lw_csum_finish(uint64_t sum)
 	return ntohs(lw_csum_fold((uint32_t)sum));
 }
 
-/* n bytes of one word, copied if dst is not NULL; a constant for the compiler, as in all of these
- */
+/* the next n bytes, at most 8, as a word */
 LW_CSUM_INLINE uint64_t lw_csum_take(uint8_t *dst, const uint8_t *src, size_t n)
 {
 	uint64_t word = 0;

@@ -58,8 +58,7 @@ void coalesce_check(const struct coalesce_case *t, uint32_t max_segs, uint32_t m
 /* coalesce_groups() - how many packets are in each of those that came out: 0 ends the list */
 void coalesce_groups(const struct coalesce_case *t, const uint32_t *want);
 
-/* coalesce_undone() - undo all that came out; the packets that went in must be there, as they were
- */
+/* coalesce_undone() - undo all that came out: what went in must be there, as it was */
 void coalesce_undone(const struct coalesce_case *t);
 
 void coalesce_free(struct coalesce_case *t);
@@ -67,8 +66,7 @@ void coalesce_free(struct coalesce_case *t);
 /* coalesce_next() - the packet that follows s */
 struct ref_packet coalesce_next(const struct ref_packet *s);
 
-/* coalesce_row() - add n packets in order, the last with these flags of TCP; returns what follows
- */
+/* coalesce_row() - add n packets in order, the last with these TCP flags; returns what follows */
 struct ref_packet coalesce_row(struct coalesce_case *t, const struct ref_packet *s, uint32_t n,
                                uint8_t last_flags);
 
