@@ -156,77 +156,77 @@ static void check_difference(const struct difference *d)
 		EXPECT(1, 1);
 }
 
+static const struct difference differences[] = {
+	{ &coalesce_tcp4, 40, 0x00, true },  /* nothing */
+	{ &coalesce_tcp4, 1, 0x04, false },  /* TOS */
+	{ &coalesce_tcp4, 1, 0x01, false },  /* ECN */
+	{ &coalesce_tcp4, 4, 0x01, false },  /* identification, no DF */
+	{ &coalesce_tcp4, 6, 0x40, false },  /* DF */
+	{ &coalesce_tcp4, 6, 0x80, false },  /* the reserved bit */
+	{ &coalesce_tcp4, 8, 0x01, false },  /* TTL */
+	{ &coalesce_tcp4, 15, 0x01, false }, /* source */
+	{ &coalesce_tcp4, 19, 0x01, false }, /* destination */
+	{ &coalesce_tcp4, 21, 0x01, false }, /* source port */
+	{ &coalesce_tcp4, 23, 0x01, false }, /* destination port */
+	{ &coalesce_tcp4, 24, 0x01, false }, /* sequence */
+	{ &coalesce_tcp4, 27, 0x01, false },
+	{ &coalesce_tcp4, 28, 0x01, false }, /* acknowledgement */
+	{ &coalesce_tcp4, 31, 0x01, false },
+	{ &coalesce_tcp4, 32, 0x01, false }, /* reserved, AE */
+	{ &coalesce_tcp4, 32, 0x08, false },
+	{ &coalesce_tcp4, 32, 0xd0, false }, /* data offset 5: options
+	                      are payload */
+	{ &coalesce_tcp4, 33, 0x01, true },  /* FIN */
+	{ &coalesce_tcp4, 33, 0x02, false }, /* SYN */
+	{ &coalesce_tcp4, 33, 0x04, false }, /* RST */
+	{ &coalesce_tcp4, 33, 0x08, true },  /* PSH */
+	{ &coalesce_tcp4, 33, 0x10, false }, /* ACK */
+	{ &coalesce_tcp4, 33, 0x20, false }, /* URG */
+	{ &coalesce_tcp4, 33, 0x40, false }, /* ECE */
+	{ &coalesce_tcp4, 33, 0x80, false }, /* CWR */
+	{ &coalesce_tcp4, 34, 0x01, false }, /* window */
+	{ &coalesce_tcp4, 35, 0x01, false },
+	{ &coalesce_tcp4, 38, 0x01, false }, /* urgent pointer */
+	{ &coalesce_tcp4, 39, 0x01, false },
+	{ &coalesce_tcp4, 40, 0x01, false }, /* options */
+	{ &coalesce_tcp4, 47, 0x01, false }, /* timestamp */
+	{ &coalesce_tcp4, 51, 0x01, false }, /* the last byte of options */
+	{ &coalesce_tcp4, 52, 0x01, true },  /* payload */
+	{ &coalesce_udp4, 28, 0x01, true },
+	{ &coalesce_udp4, 1, 0x04, false },
+	{ &coalesce_udp4, 4, 0x01, false },
+	{ &coalesce_udp4, 6, 0x40, false },
+	{ &coalesce_udp4, 8, 0x01, false },
+	{ &coalesce_udp4, 15, 0x01, false },
+	{ &coalesce_udp4, 19, 0x01, false },
+	{ &coalesce_udp4, 21, 0x01, false },
+	{ &coalesce_udp4, 23, 0x01, false },
+	{ &coalesce_tcp6, 72, 0x01, true },
+	{ &coalesce_tcp6, 0, 0x01, false }, /* traffic class */
+	{ &coalesce_tcp6, 1, 0x10, false },
+	{ &coalesce_tcp6, 1, 0x01, false }, /* flow label */
+	{ &coalesce_tcp6, 3, 0x01, false },
+	{ &coalesce_tcp6, 7, 0x01, false }, /* hop limit */
+	{ &coalesce_tcp6, 8, 0x01, false }, /* source */
+	{ &coalesce_tcp6, 23, 0x01, false },
+	{ &coalesce_tcp6, 24, 0x01, false }, /* destination */
+	{ &coalesce_tcp6, 39, 0x01, false },
+	{ &coalesce_tcp6, 41, 0x01, false }, /* ports */
+	{ &coalesce_tcp6, 47, 0x01, false }, /* sequence */
+	{ &coalesce_tcp6, 53, 0x40, false }, /* ECE */
+	{ &coalesce_tcp6, 55, 0x01, false }, /* window */
+	{ &coalesce_tcp6, 71, 0x01, false }, /* timestamp */
+	{ &coalesce_udp6, 48, 0x01, true },
+	{ &coalesce_udp6, 2, 0x01, false },
+	{ &coalesce_udp6, 39, 0x01, false },
+	{ &coalesce_udp6, 43, 0x01, false },
+};
+
 static void differ__one_field__keeps_apart_or_not(void **state)
 {
-	static const struct difference all[] = {
-		{ &coalesce_tcp4, 40, 0x00, true },  /* nothing */
-		{ &coalesce_tcp4, 1, 0x04, false },  /* TOS */
-		{ &coalesce_tcp4, 1, 0x01, false },  /* ECN */
-		{ &coalesce_tcp4, 4, 0x01, false },  /* identification, no DF */
-		{ &coalesce_tcp4, 6, 0x40, false },  /* DF */
-		{ &coalesce_tcp4, 6, 0x80, false },  /* the reserved bit */
-		{ &coalesce_tcp4, 8, 0x01, false },  /* TTL */
-		{ &coalesce_tcp4, 15, 0x01, false }, /* source */
-		{ &coalesce_tcp4, 19, 0x01, false }, /* destination */
-		{ &coalesce_tcp4, 21, 0x01, false }, /* source port */
-		{ &coalesce_tcp4, 23, 0x01, false }, /* destination port */
-		{ &coalesce_tcp4, 24, 0x01, false }, /* sequence */
-		{ &coalesce_tcp4, 27, 0x01, false },
-		{ &coalesce_tcp4, 28, 0x01, false }, /* acknowledgement */
-		{ &coalesce_tcp4, 31, 0x01, false },
-		{ &coalesce_tcp4, 32, 0x01, false }, /* reserved, AE */
-		{ &coalesce_tcp4, 32, 0x08, false },
-		{ &coalesce_tcp4, 32, 0xd0, false }, /* data offset 5: options
-		                      are payload */
-		{ &coalesce_tcp4, 33, 0x01, true },  /* FIN */
-		{ &coalesce_tcp4, 33, 0x02, false }, /* SYN */
-		{ &coalesce_tcp4, 33, 0x04, false }, /* RST */
-		{ &coalesce_tcp4, 33, 0x08, true },  /* PSH */
-		{ &coalesce_tcp4, 33, 0x10, false }, /* ACK */
-		{ &coalesce_tcp4, 33, 0x20, false }, /* URG */
-		{ &coalesce_tcp4, 33, 0x40, false }, /* ECE */
-		{ &coalesce_tcp4, 33, 0x80, false }, /* CWR */
-		{ &coalesce_tcp4, 34, 0x01, false }, /* window */
-		{ &coalesce_tcp4, 35, 0x01, false },
-		{ &coalesce_tcp4, 38, 0x01, false }, /* urgent pointer */
-		{ &coalesce_tcp4, 39, 0x01, false },
-		{ &coalesce_tcp4, 40, 0x01, false }, /* options */
-		{ &coalesce_tcp4, 47, 0x01, false }, /* timestamp */
-		{ &coalesce_tcp4, 51, 0x01, false }, /* the last byte of options */
-		{ &coalesce_tcp4, 52, 0x01, true },  /* payload */
-		{ &coalesce_udp4, 28, 0x01, true },
-		{ &coalesce_udp4, 1, 0x04, false },
-		{ &coalesce_udp4, 4, 0x01, false },
-		{ &coalesce_udp4, 6, 0x40, false },
-		{ &coalesce_udp4, 8, 0x01, false },
-		{ &coalesce_udp4, 15, 0x01, false },
-		{ &coalesce_udp4, 19, 0x01, false },
-		{ &coalesce_udp4, 21, 0x01, false },
-		{ &coalesce_udp4, 23, 0x01, false },
-		{ &coalesce_tcp6, 72, 0x01, true },
-		{ &coalesce_tcp6, 0, 0x01, false }, /* traffic class */
-		{ &coalesce_tcp6, 1, 0x10, false },
-		{ &coalesce_tcp6, 1, 0x01, false }, /* flow label */
-		{ &coalesce_tcp6, 3, 0x01, false },
-		{ &coalesce_tcp6, 7, 0x01, false }, /* hop limit */
-		{ &coalesce_tcp6, 8, 0x01, false }, /* source */
-		{ &coalesce_tcp6, 23, 0x01, false },
-		{ &coalesce_tcp6, 24, 0x01, false }, /* destination */
-		{ &coalesce_tcp6, 39, 0x01, false },
-		{ &coalesce_tcp6, 41, 0x01, false }, /* ports */
-		{ &coalesce_tcp6, 47, 0x01, false }, /* sequence */
-		{ &coalesce_tcp6, 53, 0x40, false }, /* ECE */
-		{ &coalesce_tcp6, 55, 0x01, false }, /* window */
-		{ &coalesce_tcp6, 71, 0x01, false }, /* timestamp */
-		{ &coalesce_udp6, 48, 0x01, true },
-		{ &coalesce_udp6, 2, 0x01, false },
-		{ &coalesce_udp6, 39, 0x01, false },
-		{ &coalesce_udp6, 43, 0x01, false },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		check_difference(&all[i]);
+	for (size_t i = 0; i < sizeof(differences) / sizeof(differences[0]); i++)
+		check_difference(&differences[i]);
 }
 
 static void differ__flags_that_both_have__decide_for_both(void **state)
