@@ -12,10 +12,10 @@ struct sockopt {
 };
 
 /*
- * No DF on what we send, and no belief in ICMP "fragmentation needed": a path that is narrower
- * than inside MTU + overhead then gets fragments. With DF it would get nothing at all, since
- * neither side can find out the path MTU yet, and a forged ICMP message could shrink it. PROBE is
- * right for runs (equal DF bits and IP ids for the receiver's GRO) and comes together with them.
+ * A path that is narrower than a datagram gets fragments. With DF (PROBE, DO) it would get nothing
+ * at all, as long as neither end looks for the path MTU. On IPv4 routers cut, so no ICMP message is
+ * believed, and a forged one shrinks nothing. On IPv6 only the sender cuts, so it must believe.
+ * Runs leave without DF too, as single datagrams do, and a receiver's GRO merges them all the same.
  */
 static const struct sockopt options4[] = {
 	{ IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT },
@@ -24,7 +24,7 @@ static const struct sockopt options4[] = {
 
 static const struct sockopt options6[] = {
 	{ IPPROTO_IPV6, IPV6_V6ONLY, 1 },
-	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT },
+	{ IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT },
 	{ IPPROTO_IPV6, IPV6_RECVTCLASS, 1 },
 };
 

@@ -158,7 +158,7 @@ static void prepare__sockets__have_our_options(void **state)
 	bed_start(&bed, "::", 1);
 	uw = bed_worker(&bed, 0)->state;
 	assert_option(uw->socks[0].fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-	assert_option(uw->socks[0].fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+	assert_option(uw->socks[0].fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
 	bed_stop(&bed);
 }
 
