@@ -5,135 +5,8 @@
 #include <unistd.h>
 
 #include "test_outside_udp_bed.h"
+#include "test_outside_udp_wrap.h"
 #include "unit/test.h"
-
-int __real_sendmmsg(int fd, struct mmsghdr *msg, unsigned n, int flags);
-int __wrap_sendmmsg(int fd, struct mmsghdr *msg, unsigned n, int flags);
-int __real_recvmmsg(int fd, struct mmsghdr *msg, unsigned n, int flags, struct timespec *t);
-int __wrap_recvmmsg(int fd, struct mmsghdr *msg, unsigned n, int flags, struct timespec *t);
-int __real_socket(int domain, int type, int protocol);
-int __wrap_socket(int domain, int type, int protocol);
-int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
-int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
-int __real_bind(int fd, const struct sockaddr *name, socklen_t len);
-int __wrap_bind(int fd, const struct sockaddr *name, socklen_t len);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *old, size_t size);
-void *__wrap_realloc(void *old, size_t size);
-
-/* what sendmmsg does: message number `at` of the test fails `times` times, and no call takes more
- * than `most` */
-static struct {
-	unsigned at;
-	unsigned times;
-	int error;
-	unsigned most;
-	unsigned sent;
-	unsigned calls;
-	uint64_t seed; /* not 0: each call takes a random number of messages */
-} tx;
-
-static struct {
-	unsigned times;
-	int error;
-	unsigned calls;
-} rx;
-
-/* call number `fail_at` of those that open or allocate fails; 0: none does */
-static unsigned fail_at;
-static unsigned fail_calls;
-static bool no_force;
-
-static unsigned most_now(unsigned n)
-{
-	unsigned most = tx.most > 0 && tx.most < n ? tx.most : n;
-
-	if (tx.seed != 0)
-		most = 1 + (unsigned)(test_random(&tx.seed) % most);
-	return most;
-}
-
-/* As the kernel does: messages before the bad one are sent and counted, and only a call that begins
- * with the bad one tells the error. */
-int __wrap_sendmmsg(int fd, struct mmsghdr *msg, unsigned n, int flags)
-{
-	unsigned most = most_now(n);
-	int took;
-
-	assert_true((flags & MSG_NOSIGNAL) != 0);
-	tx.calls++;
-	if (tx.times > 0 && tx.sent == tx.at) {
-		tx.times--;
-		errno = tx.error;
-		return -1;
-	}
-	if (tx.times > 0 && tx.sent < tx.at && most > tx.at - tx.sent)
-		most = tx.at - tx.sent;
-	took = __real_sendmmsg(fd, msg, most, flags);
-	if (took > 0)
-		tx.sent += (unsigned)took;
-	return took;
-}
-
-int __wrap_recvmmsg(int fd, struct mmsghdr *msg, unsigned n, int flags, struct timespec *t)
-{
-	rx.calls++;
-	if (rx.times > 0) {
-		rx.times--;
-		errno = rx.error;
-		return -1;
-	}
-	return __real_recvmmsg(fd, msg, n, flags, t);
-}
-
-static bool fails_now(int error)
-{
-	if (fail_at == 0 || ++fail_calls != fail_at)
-		return false;
-	errno = error;
-	return true;
-}
-
-int __wrap_socket(int domain, int type, int protocol)
-{
-	return fails_now(EMFILE) ? -1 : __real_socket(domain, type, protocol);
-}
-
-int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
-{
-	if (no_force && level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE)) {
-		errno = EPERM;
-		return -1;
-	}
-	return fails_now(ENOPROTOOPT) ? -1 : __real_setsockopt(fd, level, name, value, len);
-}
-
-int __wrap_bind(int fd, const struct sockaddr *name, socklen_t len)
-{
-	return fails_now(EADDRINUSE) ? -1 : __real_bind(fd, name, len);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails_now(ENOMEM) ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *old, size_t size)
-{
-	return fails_now(ENOMEM) ? NULL : __real_realloc(old, size);
-}
-
-static int reset(void **state)
-{
-	(void)state;
-	memset(&tx, 0, sizeof(tx));
-	memset(&rx, 0, sizeof(rx));
-	fail_at = 0;
-	fail_calls = 0;
-	no_force = false;
-	return 0;
-}
 
 static void fill(struct bed *bed, uint32_t n)
 {
@@ -213,15 +86,15 @@ static void one_error(struct bed *bed, size_t row, uint32_t k, uint32_t n, unsig
 	uint32_t dropped;
 	int error;
 
-	(void)reset(NULL);
-	tx.at = k;
-	tx.times = times;
-	tx.error = rows[row].error;
+	(void)wrap_reset(NULL);
+	wrap_tx.at = k;
+	wrap_tx.times = times;
+	wrap_tx.error = rows[row].error;
 	fill(bed, n);
 	/* a packet that was refused for good leaves the script, and what follows takes its number
 	 */
 	if (want < 0 && !waits && times == STAYS && rows[row].once < 0)
-		tx.times = 1;
+		wrap_tx.times = 1;
 	dropped = drive(bed, n, &error, &waited);
 	assert_int_equal(error, waits ? 0 : want);
 	assert_int_equal(waited, waits ? times : 0);
@@ -261,11 +134,11 @@ static void send__short_counts__every_packet_once_and_in_order(void **state)
 		uint64_t random = seed;
 		uint32_t n = 1 + (uint32_t)(test_random(&random) % 100);
 
-		(void)reset(NULL);
-		tx.seed = seed;
-		tx.at = (unsigned)(test_random(&random) % n);
-		tx.times = (unsigned)(test_random(&random) % 4);
-		tx.error = seed % 2 == 0 ? EAGAIN : ENOBUFS;
+		(void)wrap_reset(NULL);
+		wrap_tx.seed = seed;
+		wrap_tx.at = (unsigned)(test_random(&random) % n);
+		wrap_tx.times = (unsigned)(test_random(&random) % 4);
+		wrap_tx.error = seed % 2 == 0 ? EAGAIN : ENOBUFS;
 		fill(&bed, n);
 		assert_int_equal(drive(&bed, n, &error, &waits), n);
 		assert_arrived(&bed, n, n);
@@ -283,7 +156,7 @@ static void send__full_batch__is_few_calls(void **state)
 	bed_start(&bed, "127.0.0.1", 1);
 	fill(&bed, 128);
 	(void)drive(&bed, 128, &error, &waits);
-	assert_int_equal(tx.calls, 128 / UDP_TX_BURST);
+	assert_int_equal(wrap_tx.calls, 128 / UDP_TX_BURST);
 	assert_arrived(&bed, 128, 128);
 	bed_stop(&bed);
 }
@@ -305,10 +178,10 @@ static void send__two_sockets_in_turn__order_is_kept(void **state)
 		                                                 &server, &ep[i]),
 		                 0);
 	for (uint32_t k = 0; k < 20; k++) {
-		(void)reset(NULL);
-		tx.at = k;
-		tx.times = 1;
-		tx.error = EAGAIN;
+		(void)wrap_reset(NULL);
+		wrap_tx.at = k;
+		wrap_tx.times = 1;
+		wrap_tx.error = EAGAIN;
 		lw_batch_reset(bed.b);
 		for (uint32_t i = 0; i < 20; i++)
 			lw_fake_batch_add(bed.b, &i, sizeof(i))->endpoint = &ep[i / 3 % 2];
@@ -327,8 +200,8 @@ static void recv__error_of_an_earlier_packet__costs_no_datagram(void **state)
 	bed_start(&bed, "127.0.0.1", 1);
 	bed_send(bed.peer, &bed.listen[0], "a", 1);
 	bed_send(bed.peer, &bed.listen[0], "b", 1);
-	rx.error = ECONNREFUSED;
-	rx.times = 3;
+	wrap_rx.error = ECONNREFUSED;
+	wrap_rx.times = 3;
 	bed_collect(&bed, 0, 0, 2);
 	assert_int_equal(lw_packet_data(&bed.b->pkt[0])[0], 'a');
 	assert_int_equal(lw_packet_data(&bed.b->pkt[1])[0], 'b');
@@ -343,10 +216,10 @@ static void recv__errors_without_end__left_to_the_next_round(void **state)
 
 	(void)state;
 	bed_start(&bed, "127.0.0.1", 1);
-	rx.error = EHOSTUNREACH;
-	rx.times = 1000;
+	wrap_rx.error = EHOSTUNREACH;
+	wrap_rx.times = 1000;
 	assert_int_equal(bed_recv(&bed, 0), 0);
-	assert_true(rx.calls < 20);
+	assert_true(wrap_rx.calls < 20);
 	assert_int_equal(bed.b->n, 0);
 	assert_int_equal(bed.b->arena_used, 0);
 	bed_stop(&bed);
@@ -360,8 +233,8 @@ static void recv__broken_descriptor__is_dead(void **state)
 	(void)state;
 	bed_start(&bed, "127.0.0.1", 1);
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
-		rx.error = errors[i];
-		rx.times = 1;
+		wrap_rx.error = errors[i];
+		wrap_rx.times = 1;
 		assert_int_equal(bed_recv(&bed, 0), -errors[i]);
 	}
 	bed_stop(&bed);
@@ -377,7 +250,7 @@ static void recv__drained__saves_the_call_that_would_say_so(void **state)
 		bed_send(bed.peer, &bed.listen[0], "x", 1);
 	assert_int_equal(bed_recv(&bed, 0), -EAGAIN);
 	assert_int_equal(bed.b->n, 40);
-	assert_int_equal(rx.calls, 2);
+	assert_int_equal(wrap_rx.calls, 2);
 	bed_stop(&bed);
 }
 
@@ -395,11 +268,11 @@ static void prepare__each_step_failing__leaves_nothing_open(void **state)
 		bool reached;
 
 		bed_create(&bed, "0.0.0.0", bed_has_ipv6() ? "::" : NULL, bed_free_port());
-		fail_calls = 0;
-		fail_at = n;
+		wrap_fail_calls = 0;
+		wrap_fail_at = n;
 		r = bed_prepare(&bed, 3, LW_ROLE_SERVER);
-		reached = fail_calls >= n;
-		fail_at = 0;
+		reached = wrap_fail_calls >= n;
+		wrap_fail_at = 0;
 		if (r < 0) {
 			failed++;
 			assert_true(bed.err.text[0] != '\0');
@@ -424,7 +297,7 @@ static void create__no_memory__fails(void **state)
 
 	(void)state;
 	lw_fake_host_init(&host);
-	fail_at = 1;
+	wrap_fail_at = 1;
 	assert_int_equal(laneway_module.life->create(&host.host, &o, &inst, &conf, &err), -ENOMEM);
 	laneway_module.life->destroy(NULL);
 }
@@ -459,8 +332,8 @@ static void worker_start__each_step_failing__watches_nothing(void **state)
 		assert_int_equal(bed.host.n_watches, 0);
 		watches_left = left + 1;
 	}
-	for (fail_at = 1; fail_at <= 2; fail_at++) {
-		fail_calls = 0;
+	for (wrap_fail_at = 1; wrap_fail_at <= 2; wrap_fail_at++) {
+		wrap_fail_calls = 0;
 		assert_int_equal(laneway_module.life->worker_start(bed.inst, bed_worker(&bed, 0),
 		                                                   &ws, &bed.err),
 		                 -ENOMEM);
@@ -482,8 +355,8 @@ static void connect__each_step_failing__leaves_nothing_open(void **state)
 	server = bed_name(bed.peer);
 	fds = bed_fds();
 	for (n = 1;; n++) {
-		fail_calls = 0;
-		fail_at = n;
+		wrap_fail_calls = 0;
+		wrap_fail_at = n;
 		if (laneway_module.ops.udp->connect(bed.inst, bed_worker(&bed, 0), &server, &ep) ==
 		    0)
 			break;
@@ -493,7 +366,7 @@ static void connect__each_step_failing__leaves_nothing_open(void **state)
 	/* socket, two options, bind; the table grew at the second try, buffers may stay small */
 	assert_int_equal(n, 5);
 	laneway_module.ops.udp->close(bed.inst, bed_worker(&bed, 0), ep.tag);
-	fail_at = 0;
+	wrap_fail_at = 0;
 	real_watch = bed.host.host.watch;
 	bed.host.host.watch = failing_watch;
 	watches_left = 0;
@@ -512,7 +385,7 @@ static void prepare__small_buffers__one_warning_with_the_knob(void **state)
 	(void)state;
 	bed_create(&bed, "127.0.0.1", "127.0.0.2", bed_free_port());
 	bed.opts.buffer = 1 << 30;
-	no_force = true;
+	wrap_no_force = true;
 	assert_int_equal(bed_prepare(&bed, 2, LW_ROLE_SERVER), 0);
 	assert_int_equal(bed.host.n_logs[LW_LOG_WARN], 1);
 	assert_non_null(strstr(bed.host.last_log, "net.core.rmem_max"));
@@ -528,19 +401,24 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(send__error_at_any_message__nothing_lost_or_sent_twice,
-		                       reset),
-		cmocka_unit_test_setup(send__short_counts__every_packet_once_and_in_order, reset),
-		cmocka_unit_test_setup(send__full_batch__is_few_calls, reset),
-		cmocka_unit_test_setup(send__two_sockets_in_turn__order_is_kept, reset),
-		cmocka_unit_test_setup(recv__error_of_an_earlier_packet__costs_no_datagram, reset),
-		cmocka_unit_test_setup(recv__errors_without_end__left_to_the_next_round, reset),
-		cmocka_unit_test_setup(recv__broken_descriptor__is_dead, reset),
-		cmocka_unit_test_setup(recv__drained__saves_the_call_that_would_say_so, reset),
-		cmocka_unit_test_setup(prepare__each_step_failing__leaves_nothing_open, reset),
-		cmocka_unit_test_setup(create__no_memory__fails, reset),
-		cmocka_unit_test_setup(worker_start__each_step_failing__watches_nothing, reset),
-		cmocka_unit_test_setup(connect__each_step_failing__leaves_nothing_open, reset),
-		cmocka_unit_test_setup(prepare__small_buffers__one_warning_with_the_knob, reset),
+		                       wrap_reset),
+		cmocka_unit_test_setup(send__short_counts__every_packet_once_and_in_order,
+		                       wrap_reset),
+		cmocka_unit_test_setup(send__full_batch__is_few_calls, wrap_reset),
+		cmocka_unit_test_setup(send__two_sockets_in_turn__order_is_kept, wrap_reset),
+		cmocka_unit_test_setup(recv__error_of_an_earlier_packet__costs_no_datagram,
+		                       wrap_reset),
+		cmocka_unit_test_setup(recv__errors_without_end__left_to_the_next_round,
+		                       wrap_reset),
+		cmocka_unit_test_setup(recv__broken_descriptor__is_dead, wrap_reset),
+		cmocka_unit_test_setup(recv__drained__saves_the_call_that_would_say_so, wrap_reset),
+		cmocka_unit_test_setup(prepare__each_step_failing__leaves_nothing_open, wrap_reset),
+		cmocka_unit_test_setup(create__no_memory__fails, wrap_reset),
+		cmocka_unit_test_setup(worker_start__each_step_failing__watches_nothing,
+		                       wrap_reset),
+		cmocka_unit_test_setup(connect__each_step_failing__leaves_nothing_open, wrap_reset),
+		cmocka_unit_test_setup(prepare__small_buffers__one_warning_with_the_knob,
+		                       wrap_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
