@@ -8,13 +8,14 @@
  *
  * Changelog
  *   0.1  first version
+ *   0.2  lw_env.caps_wanted; runs of an outside
  */
 #ifndef LW_LANEWAY_ABI_H
 #define LW_LANEWAY_ABI_H
 
 #define LW_ABI_MAGIC 0x4c414e45u /* "LANE" */
 #define LW_ABI_MAJOR 0
-#define LW_ABI_MINOR 1
+#define LW_ABI_MINOR 2
 
 #ifdef __cplusplus
 #define LW_EXTERN extern "C"

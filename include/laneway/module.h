@@ -55,10 +55,12 @@ enum { LW_ROLE_SERVER, LW_ROLE_CLIENT };
 /**
  * struct lw_env - what prepare() may want to know
  *
- * @size:       sizeof(struct lw_env) of the host
- * @role:       LW_ROLE_*
- * @workers:    number of workers
- * @inside_mtu: bytes of the largest inside packet
+ * @size:        sizeof(struct lw_env) of the host
+ * @role:        LW_ROLE_*
+ * @workers:     number of workers
+ * @inside_mtu:  bytes of the largest inside packet, or of one segment of a superpacket
+ * @caps_wanted: LW_CAP_* that the host can deal with; a module grants no other. Read it with
+ *               lw_env_caps_wanted(); since ABI 0.2
  *
  * Since: ABI 0.1
  */
@@ -67,7 +69,25 @@ struct lw_env {
 	uint32_t role;
 	uint32_t workers;
 	uint32_t inside_mtu;
+	uint64_t caps_wanted;
 };
+LW_ASSERT_SIZE(lw_env, 24);
+
+/**
+ * lw_env_caps_wanted() - the capabilities that a host can deal with
+ *
+ * @env: as prepare() got it; borrowed
+ *
+ * Context: control thread, in prepare().
+ * Return:  LW_CAP_*; 0 from a host before ABI 0.2: single packets with complete checksums only.
+ * Since:   ABI 0.2
+ */
+static inline uint64_t lw_env_caps_wanted(const struct lw_env *env)
+{
+	const uint32_t needed = offsetof(struct lw_env, caps_wanted) + sizeof(env->caps_wanted);
+
+	return env->size >= needed ? env->caps_wanted : 0;
+}
 
 /**
  * struct lw_life_ops - the life of an instance; only create and destroy are required
@@ -128,7 +148,8 @@ struct lw_steer {
  *   -ENOBUFS     the same, but try again in 1 ms
  *   -EOPNOTSUPP  packet [done] has a superpacket or run form that the kernel refused; never of a
  *                single one
- *   -EMSGSIZE    packet [done] is larger than the path allows
+ *   -EMSGSIZE    packet [done] is larger than the path allows; of a run: one of its datagrams or
+ *                the sum of them is, so some may pass one by one
  *   any other    the caller drops and counts packet [done]
  * The module maps errno; what to do about it is the core's policy.
  *
@@ -161,6 +182,15 @@ struct lw_inside_ops {
  * @connect: client: a socket of its own towards @remote; fills the endpoint with its tag
  * @close:   end such a socket
  * @steer:   install a program on the sockets of a listener; control thread; may be NULL
+ *
+ * What was granted of lw_env.caps_wanted changes what the packets may be; without any of it they
+ * are single datagrams.
+ * recv, with GRO: gso_type LW_GSO_RUN and gso_size, smaller than len, for datagrams of one sender,
+ *   at most 65,527 bytes and any number of pieces. The arena of the batch holds at least headroom,
+ *   64 KiB and tailroom; 16 times that is a call's fill.
+ * send, with GSO: LW_GSO_RUN and gso_size for datagrams to one endpoint, at most lw_caps.max_segs
+ *   and max_bytes; all but the last are of gso_size bytes. A run goes whole or not at all. The
+ *   payload may lie in more, at most 1,000 pieces, with or without a run.
  *
  * Since: ABI 0.1
  */
