@@ -151,6 +151,17 @@ static uint32_t slot_bytes(uint32_t inside_mtu)
 	return want > UDP_SLOT_MIN ? want : UDP_SLOT_MIN;
 }
 
+static struct lw_caps caps_of(const struct udp *u)
+{
+	struct lw_caps caps = { .flags = u->caps, .max_segs = 1 };
+
+	if ((u->caps & LW_CAP_GSO) != 0) {
+		caps.max_segs = UDP_RUN_SEGS;
+		caps.max_bytes = UDP_RUN_MAX;
+	}
+	return caps;
+}
+
 static int udp_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_caps,
                        struct lw_err *err)
 {
@@ -160,7 +171,9 @@ static int udp_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret
 	if (env->role == LW_ROLE_SERVER && u->opts->listen.n == 0)
 		return lw_err_set_at(err, -EINVAL, "listen",
 		                     "a server needs an address to listen on");
-	r = alloc_listeners(u, env, err);
+	r = lw_udp_offload_decide(u, lw_env_caps_wanted(env), err);
+	if (r == 0)
+		r = alloc_listeners(u, env, err);
 	for (uint32_t worker = 0; worker < u->n_workers && r == 0; worker++) {
 		for (uint32_t i = 0; i < u->n_listen && r == 0; i++)
 			r = open_listener(u, worker, i, err);
@@ -170,7 +183,7 @@ static int udp_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret
 		return r;
 	}
 	u->slot_bytes = slot_bytes(env->inside_mtu);
-	*ret_caps = (struct lw_caps){ .flags = 0, .max_segs = 1 };
+	*ret_caps = caps_of(u);
 	return 0;
 }
 
@@ -333,14 +346,27 @@ static const struct lw_option options[] = {
 	  LW_OPTION_AT(struct udp_options, buffer),
 	  .min = 65536,
 	  .max = 1 << 30 },
+	{ .name = "gso",
+	  .def = "auto",
+	  .doc = "send runs of datagrams in one piece, for the kernel or the device to cut",
+	  .type = LW_OPT_TRI,
+	  LW_OPTION_AT(struct udp_options, gso) },
 	{ .name = NULL },
 };
 
 static const char *const counters[] = {
-	[UDP_CTR_RECV_TRUNCATED] = "recv_truncated", [UDP_CTR_RECV_FOREIGN] = "recv_foreign",
-	[UDP_CTR_RECV_ERRORS] = "recv_errors",       [UDP_CTR_SEND_BLOCKED] = "send_blocked",
-	[UDP_CTR_SEND_NOBUFS] = "send_nobufs",       [UDP_CTR_SEND_RETRIED] = "send_retried",
-	[UDP_CTR_SEND_ERRORS] = "send_errors",       NULL,
+	[UDP_CTR_RECV_TRUNCATED] = "recv_truncated",
+	[UDP_CTR_RECV_FOREIGN] = "recv_foreign",
+	[UDP_CTR_RECV_ERRORS] = "recv_errors",
+	[UDP_CTR_SEND_BLOCKED] = "send_blocked",
+	[UDP_CTR_SEND_NOBUFS] = "send_nobufs",
+	[UDP_CTR_SEND_RETRIED] = "send_retried",
+	[UDP_CTR_SEND_ERRORS] = "send_errors",
+	[UDP_CTR_SEND_DATAGRAMS] = "send_datagrams",
+	[UDP_CTR_SEND_RUNS] = "send_runs",
+	[UDP_CTR_SEND_RUN_DATAGRAMS] = "send_run_datagrams",
+	[UDP_CTR_SEND_RUNS_REFUSED] = "send_runs_refused",
+	NULL,
 };
 
 static const struct lw_life_ops life = {

@@ -29,9 +29,10 @@ static size_t put_source(union udp_control *c, size_t at, const struct lw_addr *
 	}
 }
 
-/* The length that it answers is exact: the kernel refuses padding behind the last message. */
+/* The length that it answers is exact: the kernel refuses padding behind the last message. A single
+ * datagram must not have a stride: some kernels leave its checksum unfinished then. */
 static size_t build_control(union udp_control *c, const struct udp_sock *s,
-                            const struct lw_endpoint *ep)
+                            const struct lw_endpoint *ep, uint16_t stride)
 {
 	int tos = ep->tos;
 	size_t at = 0;
@@ -43,17 +44,27 @@ static size_t build_control(union udp_control *c, const struct udp_sock *s,
 		at = put_control(c, at, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
 	else if (tos != 0)
 		at = put_control(c, at, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+	if (stride != 0)
+		at = put_control(c, at, SOL_UDP, UDP_SEGMENT, &stride, sizeof(stride));
 	return at;
+}
+
+/* the stride of a run, 0 for what is one datagram */
+static uint16_t stride_of(const struct lw_packet *p)
+{
+	bool run = p->gso_type == LW_GSO_RUN && p->len + p->more_len > p->gso_size;
+
+	return run ? p->gso_size : 0;
 }
 
 /* Packets of one session follow each other, so most messages use the addresses of the one before.
  */
 static void load_addresses(struct udp_tx *tx, uint32_t n, const struct udp_sock *s,
-                           const struct lw_endpoint *ep, const struct lw_endpoint *before)
+                           const struct lw_packet *p, bool as_before)
 {
 	struct msghdr *h = &tx->msg[n].msg_hdr;
 
-	if (ep == before) {
+	if (as_before) {
 		const struct msghdr *last = &tx->msg[n - 1].msg_hdr;
 
 		*h = (struct msghdr){ .msg_name = last->msg_name,
@@ -63,8 +74,8 @@ static void load_addresses(struct udp_tx *tx, uint32_t n, const struct udp_sock 
 		return;
 	}
 	*h = (struct msghdr){ .msg_name = &tx->name[n] };
-	h->msg_namelen = lw_udp_name_set(&tx->name[n], &ep->remote);
-	h->msg_controllen = build_control(&tx->control[n], s, ep);
+	h->msg_namelen = lw_udp_name_set(&tx->name[n], &p->endpoint->remote);
+	h->msg_controllen = build_control(&tx->control[n], s, p->endpoint, stride_of(p));
 	h->msg_control = h->msg_controllen > 0 ? tx->control[n].bytes : NULL;
 }
 
@@ -81,16 +92,28 @@ static void load_bytes(struct udp_tx *tx, uint32_t n, const struct lw_packet *p)
 	tx->n_iov += 1u + p->n_more;
 }
 
+static uint32_t datagrams_of(const struct lw_packet *p)
+{
+	uint16_t stride = stride_of(p);
+
+	return stride == 0 ? 1 : (p->len + p->more_len + stride - 1u) / stride;
+}
+
+static bool same_way(const struct lw_packet *a, const struct lw_packet *b)
+{
+	return a->endpoint == b->endpoint && stride_of(a) == stride_of(b);
+}
+
 /* 0, or what the caller hears of this packet */
-static int check_packet(const struct lw_packet *p, const struct udp_sock *s)
+static int check_packet(const struct lw_packet *p, const struct udp_sock *s, bool runs)
 {
 	if (s == NULL)
 		return -ENOTCONN;
 	if (p->endpoint->remote.family != s->family)
 		return -EAFNOSUPPORT;
-	if (p->gso_type == LW_GSO_RUN && p->gso_size > 0)
+	if (stride_of(p) != 0 && !runs)
 		return -EOPNOTSUPP;
-	if (p->n_more >= UDP_TX_IOVS)
+	if (p->n_more >= UDP_MSG_IOVS)
 		return -EMSGSIZE;
 	return 0;
 }
@@ -98,27 +121,27 @@ static int check_packet(const struct lw_packet *p, const struct udp_sock *s)
 /* Loads packets from first on while one call can take them: one socket, room in the arrays, nothing
  * wrong with them. Answers how many; 0 with *ret_error set: the first one cannot be sent. */
 static uint32_t load(struct udp_worker *uw, const struct lw_batch *b, uint32_t first,
-                     const struct udp_sock *s, int *ret_error)
+                     const struct udp_sock *s, bool runs, int *ret_error)
 {
-	const struct lw_endpoint *before = NULL;
+	const struct lw_packet *pkt = &b->pkt[first];
 	struct udp_tx *tx = &uw->tx;
 	uint32_t n = 0;
 
 	tx->n_iov = 0;
 	while (n < UDP_TX_BURST && first + n < b->n) {
-		const struct lw_packet *p = &b->pkt[first + n];
+		const struct lw_packet *p = &pkt[n];
 		int r;
 
-		if (n > 0 && p->endpoint->tag != b->pkt[first].endpoint->tag)
+		if (n > 0 && p->endpoint->tag != pkt->endpoint->tag)
 			break;
-		r = check_packet(p, s);
+		r = check_packet(p, s, runs);
 		if (r < 0 && n == 0)
 			*ret_error = r;
 		if (r < 0 || p->n_more >= UDP_TX_IOVS - tx->n_iov)
 			break;
-		load_addresses(tx, n, s, p->endpoint, before);
+		load_addresses(tx, n, s, p, n > 0 && same_way(p, p - 1));
 		load_bytes(tx, n, p);
-		before = p->endpoint;
+		tx->datagrams[n] = datagrams_of(p);
 		n++;
 	}
 	return n;
@@ -132,7 +155,23 @@ static bool is_stale(int error)
 	       error == EACCES;
 }
 
-static int map_error(struct lw_worker *w, int error)
+/* What a kernel or a device that cannot send a run in one piece says. The same datagrams may pass
+ * one by one, and so may some of a run that is too large for the path. */
+static bool refuses_run(int error)
+{
+	return error == EIO || error == EINVAL || error == EOPNOTSUPP || error == ENOPROTOOPT;
+}
+
+static int map_run_error(struct lw_worker *w, int error)
+{
+	bool form = refuses_run(error);
+
+	lw_worker_count(
+		w, form || error == EMSGSIZE ? UDP_CTR_SEND_RUNS_REFUSED : UDP_CTR_SEND_ERRORS, 1);
+	return form ? -EOPNOTSUPP : -error;
+}
+
+static int map_error(struct lw_worker *w, int error, bool run)
 {
 	if (error == EAGAIN) {
 		lw_worker_count(w, UDP_CTR_SEND_BLOCKED, 1);
@@ -142,6 +181,8 @@ static int map_error(struct lw_worker *w, int error)
 		lw_worker_count(w, UDP_CTR_SEND_NOBUFS, 1);
 		return -ENOBUFS;
 	}
+	if (run)
+		return map_run_error(w, error);
 	lw_worker_count(w, UDP_CTR_SEND_ERRORS, 1);
 	/* that one is said of runs only, and a single packet must not ask to be cut */
 	return error == EOPNOTSUPP ? -EIO : -error;
@@ -169,29 +210,45 @@ static int transmit(struct lw_worker *w, int fd, uint32_t n, uint32_t *ret_sent)
 			lw_worker_count(w, UDP_CTR_SEND_RETRIED, 1);
 			retried = true;
 		} else {
-			r = map_error(w, error);
+			r = map_error(w, error, uw->tx.datagrams[sent] > 1);
 		}
 	}
 	*ret_sent = sent;
 	return r;
 }
 
+static void count_sent(struct lw_worker *w, const struct udp_tx *tx, uint32_t n)
+{
+	uint64_t datagrams = 0;
+	uint64_t runs = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		datagrams += tx->datagrams[i];
+		runs += tx->datagrams[i] > 1;
+	}
+	lw_worker_count(w, UDP_CTR_SEND_DATAGRAMS, datagrams);
+	lw_worker_count(w, UDP_CTR_SEND_RUNS, runs);
+	lw_worker_count(w, UDP_CTR_SEND_RUN_DATAGRAMS, datagrams - (n - runs));
+}
+
 int lw_udp_send(void *inst, struct lw_worker *w, struct lw_batch *b, uint32_t *ret_done)
 {
+	const struct udp *u = inst;
 	struct udp_worker *uw = w->state;
+	bool runs = (u->caps & LW_CAP_GSO) != 0;
 	uint32_t done = 0;
 	int r = 0;
 
-	(void)inst;
 	while (done < b->n && r == 0) {
 		struct udp_sock *s = lw_udp_sock_get(uw, b->pkt[done].endpoint->tag);
-		uint32_t n = load(uw, b, done, s, &r);
+		uint32_t n = load(uw, b, done, s, runs, &r);
 		uint32_t sent = 0;
 
 		if (n > 0)
 			r = transmit(w, s->fd, n, &sent);
 		else
 			lw_worker_count(w, UDP_CTR_SEND_ERRORS, 1);
+		count_sent(w, &uw->tx, sent);
 		done += sent;
 	}
 	if (done < b->n)

@@ -314,26 +314,26 @@ static void send__payload_in_pieces__arrives_as_one_datagram(void **state)
 /* more pieces than the arrays of one call hold: several calls, and too many for one message */
 static void send__many_pieces__no_packet_overruns_the_arrays(void **state)
 {
-	static struct iovec more[UDP_TX_IOVS];
-	static char got[UDP_TX_IOVS];
+	static struct iovec more[UDP_MSG_IOVS];
+	static char got[UDP_MSG_IOVS];
 	struct bed bed;
 	uint32_t done;
 
 	(void)state;
 	bed_start(&bed, "127.0.0.1", 1);
-	for (uint32_t i = 0; i < UDP_TX_IOVS; i++)
+	for (uint32_t i = 0; i < UDP_MSG_IOVS; i++)
 		more[i] = (struct iovec){ .iov_base = &got[i], .iov_len = 1 };
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 6; i++) {
 		struct lw_packet *p = lw_fake_batch_add(bed.b, "x", 1);
 
 		p->endpoint->remote = bed_name(bed.peer);
 		p->more = more;
-		p->n_more = i == 3 ? UDP_TX_IOVS : UDP_TX_IOVS - 1;
+		p->n_more = i == 5 ? UDP_MSG_IOVS : UDP_MSG_IOVS - 1;
 	}
 	assert_int_equal(bed_send_batch(&bed, &done), -EMSGSIZE);
-	assert_int_equal(done, 3);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(bed_receive(bed.peer, got, sizeof(got), NULL), UDP_TX_IOVS);
+	assert_int_equal(done, 5);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(bed_receive(bed.peer, got, sizeof(got), NULL), UDP_MSG_IOVS);
 	assert_true(bed_silent(bed.peer));
 	bed_stop(&bed);
 }

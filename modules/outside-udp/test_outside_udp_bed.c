@@ -92,14 +92,17 @@ void bed_create(struct bed *bed, const char *listen0, const char *listen1, uint1
 
 int bed_prepare(struct bed *bed, uint32_t workers, uint32_t role)
 {
-	struct lw_env env = {
-		.size = sizeof(env), .role = role, .workers = workers, .inside_mtu = 1350
-	};
-	struct lw_caps caps = { .flags = ~0u };
-	int r = laneway_module.life->prepare(bed->inst, &env, &caps, &bed->err);
+	struct lw_env env = { .size = sizeof(env),
+		              .role = role,
+		              .workers = workers,
+		              .inside_mtu = 1350,
+		              .caps_wanted = bed->wanted };
 
+	int r = laneway_module.life->prepare(bed->inst, &env, &bed->caps, &bed->err);
+
+	/* nothing that the host cannot deal with */
 	if (r == 0)
-		assert_int_equal(caps.flags, 0);
+		assert_int_equal(bed->caps.flags & ~bed->wanted, 0);
 	return r;
 }
 
@@ -115,7 +118,13 @@ static void start_workers(struct bed *bed, uint32_t n)
 	}
 }
 
-void bed_start(struct bed *bed, const char *listen0, uint32_t workers)
+static void want(struct bed *bed, uint64_t wanted)
+{
+	bed->wanted = wanted;
+	bed->opts.gso = UDP_AUTO;
+}
+
+static void start(struct bed *bed, const char *listen0, uint32_t workers, uint64_t wanted)
 {
 	int r = -EADDRINUSE;
 
@@ -124,20 +133,48 @@ void bed_start(struct bed *bed, const char *listen0, uint32_t workers)
 		if (i > 0)
 			bed_stop(bed);
 		bed_create(bed, listen0, NULL, bed_free_port());
+		want(bed, wanted);
 		r = bed_prepare(bed, workers, LW_ROLE_SERVER);
 	}
 	if (r != 0)
 		fail_msg("prepare: %d, %s", r, bed->err.text);
+	assert_int_equal(bed->caps.flags, wanted);
 	start_workers(bed, workers);
 	bed->peer = bed_socket(bed->listen[0].family == 4 ? "127.0.0.1" : "::1", 0);
 }
 
-void bed_start_client(struct bed *bed, const char *peer)
+void bed_start(struct bed *bed, const char *listen0, uint32_t workers)
+{
+	start(bed, listen0, workers, 0);
+}
+
+void bed_start_runs(struct bed *bed, const char *listen0, uint64_t wanted)
+{
+	start(bed, listen0, 1, wanted);
+}
+
+void bed_start_client_runs(struct bed *bed, const char *peer, uint64_t wanted)
 {
 	bed_create(bed, NULL, NULL, 0);
+	want(bed, wanted);
 	assert_int_equal(bed_prepare(bed, 1, LW_ROLE_CLIENT), 0);
+	assert_int_equal(bed->caps.flags, wanted);
 	start_workers(bed, 1);
 	bed->peer = bed_socket(peer, 0);
+}
+
+void bed_start_client(struct bed *bed, const char *peer)
+{
+	bed_start_client_runs(bed, peer, 0);
+}
+
+struct lw_endpoint bed_connect(struct bed *bed, const struct lw_addr *server)
+{
+	struct lw_endpoint ep;
+
+	assert_int_equal(
+		laneway_module.ops.udp->connect(bed->inst, bed_worker(bed, 0), server, &ep), 0);
+	return ep;
 }
 
 void bed_stop(struct bed *bed)
@@ -201,7 +238,7 @@ bool bed_silent(int fd)
 	return recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
-void bed_collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n)
+static void collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n)
 {
 	struct lw_worker *w = bed_worker(bed, worker);
 	struct udp_worker *uw = w->state;
@@ -212,7 +249,58 @@ void bed_collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n)
 			fail_msg("only %u of %u datagrams came", bed->b->n, n);
 		assert_int_equal(laneway_module.ops.udp->recv(bed->inst, w, tag, bed->b), -EAGAIN);
 	}
+}
+
+void bed_collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n)
+{
+	collect(bed, worker, tag, n);
 	assert_int_equal(bed->b->n, n);
+}
+
+void bed_bytes(uint8_t *dst, uint64_t at, uint32_t len)
+{
+	for (uint32_t i = 0; i < len; i++) {
+		uint64_t x = (at + i) * 0x9e3779b97f4a7c15u;
+
+		dst[i] = (uint8_t)(x >> 56 ^ x >> 40);
+	}
+}
+
+struct lw_packet *bed_add_run(struct bed *bed, struct lw_endpoint *ep, uint64_t at, uint32_t len,
+                              uint16_t stride)
+{
+	static uint8_t bytes[65536];
+	struct lw_packet *p;
+
+	bed_bytes(bytes, at, len);
+	p = lw_fake_batch_add(bed->b, bytes, len);
+	p->endpoint = ep;
+	p->gso_type = stride > 0 ? LW_GSO_RUN : LW_GSO_NONE;
+	p->gso_size = stride;
+	return p;
+}
+
+void bed_expect(int fd, uint64_t at, uint32_t len, uint16_t stride)
+{
+	static uint8_t got[65536];
+	static uint8_t want_bytes[65536];
+
+	if (stride == 0)
+		stride = 65535;
+	while (len > 0) {
+		uint32_t n = len < stride ? len : stride;
+
+		assert_int_equal(bed_receive(fd, got, sizeof(got), NULL), n);
+		bed_bytes(want_bytes, at, n);
+		assert_memory_equal(got, want_bytes, n);
+		at += n;
+		len -= n;
+	}
+}
+
+uint64_t bed_counter(const struct bed *bed, const char *name)
+{
+	return lw_fake_counter(&bed->workers[0], &laneway_module, name);
 }
 
 unsigned bed_fds(void)

@@ -16,6 +16,8 @@ struct bed {
 	struct lw_fake_host host;
 	struct lw_addr listen[BED_LISTEN_MAX];
 	struct udp_options opts;
+	uint64_t wanted; /* what the host can deal with: LW_CAP_* */
+	struct lw_caps caps;
 	struct lw_err err;
 	void *inst;
 	struct lw_fake_worker workers[BED_WORKERS_MAX];
@@ -42,8 +44,16 @@ int bed_prepare(struct bed *bed, uint32_t workers, uint32_t role);
 /* bed_start() - create, prepare and start; the peer has a socket on an address of the family */
 void bed_start(struct bed *bed, const char *listen0, uint32_t workers);
 
+/* bed_start_runs() - the same for a host that can deal with these of LW_CAP_GSO and LW_CAP_GRO,
+ * which must be granted */
+void bed_start_runs(struct bed *bed, const char *listen0, uint64_t wanted);
+
 /* bed_start_client() - the same without a listener, in the client's role */
 void bed_start_client(struct bed *bed, const char *peer);
+void bed_start_client_runs(struct bed *bed, const char *peer, uint64_t wanted);
+
+/* bed_connect() - a socket of the client towards a server */
+struct lw_endpoint bed_connect(struct bed *bed, const struct lw_addr *server);
 
 /* bed_stop() - all the way down; what is left watched or open fails the test */
 void bed_stop(struct bed *bed);
@@ -65,6 +75,20 @@ bool bed_silent(int fd);
 
 /* bed_collect() - recv() of the module until the batch has n packets or two seconds went by */
 void bed_collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n);
+
+/* bed_bytes() - fill with what belongs at a place of an endless row of bytes, which tells its own
+ * order */
+void bed_bytes(uint8_t *dst, uint64_t at, uint32_t len);
+
+/* bed_add_run() - append a run to the batch, of bytes of that row; stride 0: a single datagram */
+struct lw_packet *bed_add_run(struct bed *bed, struct lw_endpoint *ep, uint64_t at, uint32_t len,
+                              uint16_t stride);
+
+/* bed_expect() - on a plain socket: the datagrams of a run must come, one by one */
+void bed_expect(int fd, uint64_t at, uint32_t len, uint16_t stride);
+
+/* bed_counter() - of worker 0 */
+uint64_t bed_counter(const struct bed *bed, const char *name);
 
 /* bed_fds() - how many descriptors this process has */
 unsigned bed_fds(void);

@@ -18,13 +18,15 @@ struct wrap_tx {
 	unsigned sent;
 	unsigned calls;
 	uint64_t seed; /* not 0: each call takes a random number of messages */
+	int run_error; /* not 0: what a message with a stride fails with, always */
 };
 
-/* what recvmmsg does: the first `times` calls fail */
+/* what recvmmsg does: the first `times` calls fail; `spoil` may change what one got */
 struct wrap_rx {
 	unsigned times;
 	int error;
 	unsigned calls;
+	void (*spoil)(struct mmsghdr *msg, unsigned n);
 };
 
 extern struct wrap_tx wrap_tx;
@@ -34,6 +36,10 @@ extern struct wrap_rx wrap_rx;
 extern unsigned wrap_fail_at;
 extern unsigned wrap_fail_calls;
 extern bool wrap_no_force;
+/* an option of SOL_UDP that the kernel does not have; 0: it has all */
+extern int wrap_lacks;
+/* the kernel's version, NULL: the real one */
+extern const char *wrap_release;
 
 /* wrap_reset() - all calls are the kernel's; a cmocka set-up function */
 int wrap_reset(void **state);
