@@ -27,14 +27,15 @@ static const struct feature {
 } features[] = {
 	{ LW_CAP_GSO, "gso", UDP_SEGMENT, PROBE_STRIDE, "UDP_SEGMENT", "4.18", "sends",
 	  "sending each datagram by itself" },
+	{ LW_CAP_GRO, "gro", UDP_GRO, 1, "UDP_GRO", "5.0", "receives",
+	  "receiving each datagram by itself" },
 };
 
 #define N_FEATURES (sizeof(features) / sizeof(features[0]))
 
 static int32_t option_of(const struct udp_options *o, const struct feature *f)
 {
-	(void)f;
-	return o->gso;
+	return f->cap == LW_CAP_GSO ? o->gso : o->gro;
 }
 
 /*
@@ -116,8 +117,9 @@ int lw_udp_offload_decide(struct udp *u, uint64_t wanted, struct lw_err *err)
 	u->caps = 0;
 	for (size_t i = 0; i < N_FEATURES && r == 0; i++)
 		r = decide(u, &features[i], wanted, err);
-	if (r == 0 && (wanted & LW_CAP_GSO) != 0)
-		lw_log(u->host, LW_LOG_INFO, "udp gso %s",
-		       (u->caps & LW_CAP_GSO) != 0 ? "on" : "off");
+	if (r == 0 && (wanted & (LW_CAP_GSO | LW_CAP_GRO)) != 0)
+		lw_log(u->host, LW_LOG_INFO, "udp gso %s, gro %s",
+		       (u->caps & LW_CAP_GSO) != 0 ? "on" : "off",
+		       (u->caps & LW_CAP_GRO) != 0 ? "on" : "off");
 	return r;
 }

@@ -101,6 +101,11 @@ static int open_error(const struct lw_addr *at, const char *step, int r, struct 
 	return lw_err_set_at(err, r, "listen", "cannot %s udp %s: %s", step, name, strerror(-r));
 }
 
+static unsigned gro_flag(const struct udp *u)
+{
+	return (u->caps & LW_CAP_GRO) != 0 ? UDP_OPEN_GRO : 0;
+}
+
 /*
  * The first worker's socket is bound without SO_REUSEPORT, which fails when anybody, a second
  * lanewayd of the same user too, is there already. With one worker it stays so: nobody can join
@@ -118,6 +123,7 @@ static int open_listener(struct udp *u, uint32_t worker, uint32_t i, struct lw_e
 	s->any = lw_udp_name_any(&s->local);
 	if (s->any)
 		flags |= UDP_OPEN_PKTINFO;
+	flags |= gro_flag(u);
 	r = lw_udp_socket_open(&s->local, flags, u->opts->buffer, &o);
 	if (r == 0) {
 		s->fd = o.fd;
@@ -144,10 +150,12 @@ static int alloc_listeners(struct udp *u, const struct lw_env *env, struct lw_er
 	return 0;
 }
 
-static uint32_t slot_bytes(uint32_t inside_mtu)
+static uint32_t slot_bytes(const struct udp *u, uint32_t inside_mtu)
 {
 	uint32_t want = (inside_mtu + UDP_OVERHEAD_MAX + 63u) & ~63u;
 
+	if ((u->caps & LW_CAP_GRO) != 0)
+		return UDP_SLOT_RUN;
 	return want > UDP_SLOT_MIN ? want : UDP_SLOT_MIN;
 }
 
@@ -182,7 +190,7 @@ static int udp_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret
 		close_listeners(u);
 		return r;
 	}
-	u->slot_bytes = slot_bytes(env->inside_mtu);
+	u->slot_bytes = slot_bytes(u, env->inside_mtu);
 	*ret_caps = caps_of(u);
 	return 0;
 }
@@ -305,7 +313,7 @@ int lw_udp_connect(void *inst, struct lw_worker *w, const struct lw_addr *remote
 	r = reserve_tag(u, uw, &tag);
 	if (r < 0)
 		return r;
-	r = lw_udp_socket_open(&any, 0, u->opts->buffer, &o);
+	r = lw_udp_socket_open(&any, gro_flag(u), u->opts->buffer, &o);
 	if (r < 0)
 		return r;
 	r = u->host->watch(u->host, w, o.fd, tag);
@@ -351,6 +359,11 @@ static const struct lw_option options[] = {
 	  .doc = "send runs of datagrams in one piece, for the kernel or the device to cut",
 	  .type = LW_OPT_TRI,
 	  LW_OPTION_AT(struct udp_options, gso) },
+	{ .name = "gro",
+	  .def = "auto",
+	  .doc = "take runs of datagrams in one piece, as the kernel or the device joined them",
+	  .type = LW_OPT_TRI,
+	  LW_OPTION_AT(struct udp_options, gro) },
 	{ .name = NULL },
 };
 
@@ -366,6 +379,10 @@ static const char *const counters[] = {
 	[UDP_CTR_SEND_RUNS] = "send_runs",
 	[UDP_CTR_SEND_RUN_DATAGRAMS] = "send_run_datagrams",
 	[UDP_CTR_SEND_RUNS_REFUSED] = "send_runs_refused",
+	[UDP_CTR_RECV_DATAGRAMS] = "recv_datagrams",
+	[UDP_CTR_RECV_RUNS] = "recv_runs",
+	[UDP_CTR_RECV_RUN_DATAGRAMS] = "recv_run_datagrams",
+	[UDP_CTR_RECV_RUN_INVALID] = "recv_run_invalid",
 	NULL,
 };
 

@@ -24,9 +24,14 @@
 #ifndef UDP_SEGMENT
 #define UDP_SEGMENT 103
 #endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
-#define UDP_RX_BURST 32    /* messages of one recvmmsg */
-#define UDP_SLOT_MIN 2048u /* room for the largest datagram of a usual path, and some */
+#define UDP_RX_BURST     32     /* messages of one recvmmsg */
+#define UDP_RX_BURST_RUN 16     /* the same where each may be a run: more gains little */
+#define UDP_SLOT_MIN     2048u  /* room for the largest datagram of a usual path, and some */
+#define UDP_SLOT_RUN     65536u /* room for the longest run: with less, the kernel cuts its tail */
 
 #define UDP_TX_BURST 64   /* messages of one sendmmsg */
 #define UDP_TX_IOVS  4096 /* pieces of all of them */
@@ -52,7 +57,11 @@ enum {
 	UDP_CTR_SEND_DATAGRAMS,
 	UDP_CTR_SEND_RUNS,
 	UDP_CTR_SEND_RUN_DATAGRAMS,
-	UDP_CTR_SEND_RUNS_REFUSED
+	UDP_CTR_SEND_RUNS_REFUSED,
+	UDP_CTR_RECV_DATAGRAMS,
+	UDP_CTR_RECV_RUNS,
+	UDP_CTR_RECV_RUN_DATAGRAMS,
+	UDP_CTR_RECV_RUN_INVALID
 };
 
 /* values of an option of type TRI */
@@ -62,6 +71,7 @@ struct udp_options {
 	struct lw_list listen; /* of struct lw_addr */
 	int64_t buffer;
 	int32_t gso;
+	int32_t gro;
 };
 
 struct udp_sock {
@@ -111,13 +121,14 @@ struct udp {
 	uint32_t n_listen;
 	uint32_t n_workers;
 	uint32_t slot_bytes;
-	uint64_t caps; /* LW_CAP_GSO: granted */
+	uint64_t caps; /* LW_CAP_GSO, LW_CAP_GRO: granted */
 	bool told_small;
 };
 
 enum {
 	UDP_OPEN_REUSEPORT = 1, /* join the sockets that are bound there already */
-	UDP_OPEN_PKTINFO = 2    /* tell of each packet which of our addresses it came to */
+	UDP_OPEN_PKTINFO = 2,   /* tell of each packet which of our addresses it came to */
+	UDP_OPEN_GRO = 4        /* take runs in one piece */
 };
 
 /* what lw_udp_socket_open() found on its way */

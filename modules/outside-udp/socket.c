@@ -74,6 +74,8 @@ static int set_up(int fd, uint8_t family, unsigned flags)
 		r = set_options(fd, options4, sizeof(options4) / sizeof(options4[0]));
 	if (r == 0 && family == 6)
 		r = set_options(fd, options6, sizeof(options6) / sizeof(options6[0]));
+	if (r == 0 && (flags & UDP_OPEN_GRO) != 0)
+		r = set_option(fd, SOL_UDP, UDP_GRO, 1);
 	if (r < 0 || (flags & UDP_OPEN_PKTINFO) == 0)
 		return r;
 	if (family == 6)

@@ -118,10 +118,16 @@ static void start_workers(struct bed *bed, uint32_t n)
 	}
 }
 
+/* room for full runs, which a host that wants them has */
 static void want(struct bed *bed, uint64_t wanted)
 {
 	bed->wanted = wanted;
 	bed->opts.gso = UDP_AUTO;
+	bed->opts.gro = UDP_AUTO;
+	if (wanted != 0) {
+		lw_fake_batch_destroy(bed->b);
+		bed->b = lw_fake_batch_create(128, 16 * UDP_SLOT_RUN, true);
+	}
 }
 
 static void start(struct bed *bed, const char *listen0, uint32_t workers, uint64_t wanted)
@@ -255,6 +261,11 @@ void bed_collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n)
 {
 	collect(bed, worker, tag, n);
 	assert_int_equal(bed->b->n, n);
+}
+
+void bed_collect_any(struct bed *bed, uint32_t tag)
+{
+	collect(bed, 0, tag, 1);
 }
 
 void bed_bytes(uint8_t *dst, uint64_t at, uint32_t len)

@@ -76,6 +76,9 @@ bool bed_silent(int fd);
 /* bed_collect() - recv() of the module until the batch has n packets or two seconds went by */
 void bed_collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n);
 
+/* bed_collect_any() - the same until anything came */
+void bed_collect_any(struct bed *bed, uint32_t tag);
+
 /* bed_bytes() - fill with what belongs at a place of an endless row of bytes, which tells its own
  * order */
 void bed_bytes(uint8_t *dst, uint64_t at, uint32_t len);

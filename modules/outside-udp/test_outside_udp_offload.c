@@ -6,6 +6,8 @@
 #include "test_outside_udp_wrap.h"
 #include "unit/test.h"
 
+#define BOTH ((uint64_t)LW_CAP_GSO | LW_CAP_GRO)
+
 /* whether an option of the module's sockets is set */
 static bool is_set(struct bed *bed, uint32_t tag, int name)
 {
@@ -18,10 +20,11 @@ static bool is_set(struct bed *bed, uint32_t tag, int name)
 }
 
 /* prepares with options and a host's wishes; answers what prepare() says */
-static int prepare_with(struct bed *bed, int32_t gso, uint64_t wanted)
+static int prepare_with(struct bed *bed, int32_t gso, int32_t gro, uint64_t wanted)
 {
 	bed_create(bed, NULL, NULL, 0);
 	bed->opts.gso = gso;
+	bed->opts.gro = gro;
 	bed->wanted = wanted;
 	return bed_prepare(bed, 1, LW_ROLE_CLIENT);
 }
@@ -30,20 +33,25 @@ static void prepare__options__grant_what_all_agree_on(void **state)
 {
 	static const struct {
 		int32_t gso;
+		int32_t gro;
 		uint64_t wanted;
 		uint64_t granted;
 	} table[] = {
-		{ UDP_AUTO, LW_CAP_GSO, LW_CAP_GSO },
-		{ UDP_ON, LW_CAP_GSO, LW_CAP_GSO },
-		{ UDP_OFF, LW_CAP_GSO, 0 },
-		{ UDP_AUTO, 0, 0 },
-		{ UDP_OFF, 0, 0 },
+		{ UDP_AUTO, UDP_AUTO, BOTH, BOTH },
+		{ UDP_ON, UDP_ON, BOTH, BOTH },
+		{ UDP_OFF, UDP_AUTO, BOTH, LW_CAP_GRO },
+		{ UDP_ON, UDP_OFF, BOTH, LW_CAP_GSO },
+		{ UDP_OFF, UDP_OFF, BOTH, 0 },
+		{ UDP_AUTO, UDP_AUTO, 0, 0 },
+		{ UDP_AUTO, UDP_AUTO, LW_CAP_GSO, LW_CAP_GSO },
+		{ UDP_AUTO, UDP_ON, LW_CAP_GRO, LW_CAP_GRO },
 	};
 	struct bed bed;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		assert_int_equal(prepare_with(&bed, table[i].gso, table[i].wanted), 0);
+		assert_int_equal(prepare_with(&bed, table[i].gso, table[i].gro, table[i].wanted),
+		                 0);
 		assert_int_equal(bed.caps.flags, table[i].granted);
 		assert_int_equal(bed.caps.max_segs, (table[i].granted & LW_CAP_GSO) != 0 ? 63 : 1);
 		assert_int_equal(bed.host.n_logs[LW_LOG_NOTICE], 0);
@@ -60,35 +68,49 @@ static void prepare__probe__leaves_no_stride_on_any_socket(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GSO);
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
 	assert_false(is_set(&bed, 0, UDP_SEGMENT));
+	assert_true(is_set(&bed, 0, UDP_GRO));
 	bed_stop(&bed);
-	bed_start_client_runs(&bed, "127.0.0.1", LW_CAP_GSO);
+	bed_start_client_runs(&bed, "127.0.0.1", BOTH);
 	server = bed_name(bed.peer);
 	ep = bed_connect(&bed, &server);
 	assert_false(is_set(&bed, ep.tag, UDP_SEGMENT));
+	assert_true(is_set(&bed, ep.tag, UDP_GRO));
+	bed_stop(&bed);
+	bed_start(&bed, "127.0.0.1", 1);
+	assert_false(is_set(&bed, 0, UDP_GRO));
 	bed_stop(&bed);
 }
 
 /* a kernel without the option: auto goes on and says why, on does not start */
-static void prepare__kernel_lacks_it__auto_says_why_and_on_is_refused(void **state)
+static void kernel_lacks(int name, uint64_t cap, const char *option)
 {
+	bool gso = cap == LW_CAP_GSO;
 	struct bed bed;
 
-	(void)state;
-	wrap_lacks = UDP_SEGMENT;
-	assert_int_equal(prepare_with(&bed, UDP_AUTO, LW_CAP_GSO), 0);
-	assert_int_equal(bed.caps.flags, 0);
+	wrap_lacks = name;
+	assert_int_equal(prepare_with(&bed, UDP_AUTO, UDP_AUTO, BOTH), 0);
+	assert_int_equal(bed.caps.flags, BOTH & ~cap);
 	assert_int_equal(bed.host.n_logs[LW_LOG_NOTICE], 1);
 	bed_stop(&bed);
-	assert_int_equal(prepare_with(&bed, UDP_ON, LW_CAP_GSO), -EOPNOTSUPP);
-	assert_string_equal(bed.err.option, "gso");
-	assert_non_null(strstr(bed.err.text, "UDP_SEGMENT"));
+	assert_int_equal(prepare_with(&bed, gso ? UDP_ON : UDP_AUTO, gso ? UDP_AUTO : UDP_ON, BOTH),
+	                 -EOPNOTSUPP);
+	assert_string_equal(bed.err.option, option);
+	assert_non_null(strstr(bed.err.text, gso ? "UDP_SEGMENT" : "UDP_GRO"));
 	assert_non_null(strstr(bed.err.text, "Protocol not available"));
 	bed_stop(&bed);
-	assert_int_equal(prepare_with(&bed, UDP_OFF, LW_CAP_GSO), 0);
+	assert_int_equal(prepare_with(&bed, UDP_OFF, UDP_OFF, BOTH), 0);
 	assert_int_equal(bed.host.n_logs[LW_LOG_NOTICE], 0);
 	bed_stop(&bed);
+	wrap_lacks = 0;
+}
+
+static void prepare__kernel_lacks_it__auto_says_why_and_on_is_refused(void **state)
+{
+	(void)state;
+	kernel_lacks(UDP_SEGMENT, LW_CAP_GSO, "gso");
+	kernel_lacks(UDP_GRO, LW_CAP_GRO, "gro");
 }
 
 static void prepare__host_lacks_it__on_is_refused(void **state)
@@ -96,8 +118,11 @@ static void prepare__host_lacks_it__on_is_refused(void **state)
 	struct bed bed;
 
 	(void)state;
-	assert_int_equal(prepare_with(&bed, UDP_ON, 0), -EOPNOTSUPP);
+	assert_int_equal(prepare_with(&bed, UDP_ON, UDP_AUTO, LW_CAP_GRO), -EOPNOTSUPP);
 	assert_string_equal(bed.err.option, "gso");
+	bed_stop(&bed);
+	assert_int_equal(prepare_with(&bed, UDP_AUTO, UDP_ON, 0), -EOPNOTSUPP);
+	assert_string_equal(bed.err.option, "gro");
 	bed_stop(&bed);
 }
 
@@ -108,12 +133,13 @@ static void prepare__older_host__gets_nothing(void **state)
 		              .role = LW_ROLE_CLIENT,
 		              .workers = 1,
 		              .inside_mtu = 1350,
-		              .caps_wanted = LW_CAP_GSO };
+		              .caps_wanted = BOTH };
 	struct bed bed;
 
 	(void)state;
 	bed_create(&bed, NULL, NULL, 0);
 	bed.opts.gso = UDP_AUTO;
+	bed.opts.gro = UDP_AUTO;
 	assert_int_equal(laneway_module.life->prepare(bed.inst, &env, &bed.caps, &bed.err), 0);
 	assert_int_equal(bed.caps.flags, 0);
 	bed_stop(&bed);
@@ -136,12 +162,12 @@ static void prepare__kernel_damages_runs__auto_sends_none(void **state)
 		bool bad = table[i].damaged;
 
 		wrap_release = table[i].release;
-		assert_int_equal(prepare_with(&bed, UDP_AUTO, LW_CAP_GSO), 0);
-		assert_int_equal(bed.caps.flags, bad ? 0 : LW_CAP_GSO);
+		assert_int_equal(prepare_with(&bed, UDP_AUTO, UDP_AUTO, BOTH), 0);
+		assert_int_equal(bed.caps.flags, bad ? LW_CAP_GRO : BOTH);
 		assert_int_equal(bed.host.n_logs[LW_LOG_NOTICE], bad);
 		bed_stop(&bed);
-		assert_int_equal(prepare_with(&bed, UDP_ON, LW_CAP_GSO), 0);
-		assert_int_equal(bed.caps.flags, LW_CAP_GSO);
+		assert_int_equal(prepare_with(&bed, UDP_ON, UDP_AUTO, BOTH), 0);
+		assert_int_equal(bed.caps.flags, BOTH);
 		bed_stop(&bed);
 	}
 }

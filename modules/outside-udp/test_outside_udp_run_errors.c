@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* outside-udp when kernel, device or path refuse runs: nothing is lost that was not said to be. */
 #include <errno.h>
+#include <unistd.h>
 
 #include "test_outside_udp_bed.h"
 #include "test_outside_udp_wrap.h"
 #include "unit/test.h"
 
+#define BOTH   ((uint64_t)LW_CAP_GSO | LW_CAP_GRO)
 #define STRIDE 100
 
 /* one datagram that must arrive, unless send() said otherwise */
@@ -201,7 +203,7 @@ static void send__error_of_a_run__says_what_it_is(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GSO);
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		for (size_t k = 0; k < sizeof(places) / sizeof(places[0]); k++) {
 			one_row(&bed, &rows[i], places[k], 1);
@@ -233,7 +235,7 @@ static void send__any_error_anywhere__each_datagram_once_or_reported(void **stat
 	struct bed bed;
 
 	(void)state;
-	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GSO);
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
 	for (int round = 0; round < 3000; round++) {
 		const struct row *row =
 			&rows[test_random(&seed) % (sizeof(rows) / sizeof(rows[0]))];
@@ -265,7 +267,7 @@ static void send__every_run_refused__all_arrives_one_by_one(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GSO);
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		uint64_t refused = bed_counter(&bed, "send_runs_refused");
 		uint32_t runs = 0;
@@ -294,7 +296,7 @@ static void send__single_refused__is_not_asked_to_be_cut(void **state)
 	struct bed bed;
 
 	(void)state;
-	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GSO);
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
 	for (size_t i = 0; i < 2 * sizeof(errors) / sizeof(errors[0]); i++) {
 		int error = errors[i / 2];
 		uint32_t done;
@@ -322,7 +324,7 @@ static void send__runs_of_a_batch__leave_in_one_call(void **state)
 	uint32_t done;
 
 	(void)state;
-	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GSO);
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
 	begin(&bed);
 	for (uint32_t i = 0; i < UDP_TX_BURST; i++) {
 		eps[i % 4] = peer;
@@ -336,6 +338,143 @@ static void send__runs_of_a_batch__leave_in_one_call(void **state)
 	bed_stop(&bed);
 }
 
+/* what a message of a receiving call becomes; each changes one thing in all of them */
+static int spoiled_stride;
+
+static void set_stride(struct mmsghdr *msg, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct msghdr *h = &msg[i].msg_hdr;
+
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
+			if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO)
+				memcpy(CMSG_DATA(c), &spoiled_stride, sizeof(spoiled_stride));
+		}
+	}
+}
+
+static void lose_control(struct mmsghdr *msg, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		msg[i].msg_hdr.msg_controllen = 0;
+		msg[i].msg_hdr.msg_flags |= MSG_CTRUNC;
+	}
+}
+
+/* the kernel had room for the first byte of the stride only */
+static void lose_stride(struct mmsghdr *msg, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct msghdr *h = &msg[i].msg_hdr;
+
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
+			if (c->cmsg_level == SOL_UDP && c->cmsg_type == UDP_GRO) {
+				h->msg_controllen -= 3;
+				c->cmsg_len -= 3;
+			}
+		}
+		h->msg_flags |= MSG_CTRUNC;
+	}
+}
+
+static void cut_data(struct mmsghdr *msg, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		msg[i].msg_hdr.msg_flags |= MSG_TRUNC;
+}
+
+/* a run of 10 datagrams of 100 bytes to a listener; answers how many packets it became */
+static uint32_t receive_spoiled(struct bed *bed, void (*spoil)(struct mmsghdr *msg, unsigned n))
+{
+	uint32_t done;
+
+	lw_batch_reset(bed->b);
+	peer = (struct lw_endpoint){ .remote = bed->listen[0] };
+	bed_add_run(bed, &peer, 0, 1000, STRIDE);
+	assert_int_equal(bed_send_batch(bed, &done), 0);
+	lw_batch_reset(bed->b);
+	wrap_rx.spoil = spoil;
+	assert_int_equal(bed_recv(bed, 0), -EAGAIN);
+	wrap_rx.spoil = NULL;
+	return bed->b->n;
+}
+
+static void recv__stride_without_sense__dropped_and_counted(void **state)
+{
+	static const int bad[] = { 0, -1, -100, 1001, 65536, 65636, INT32_MIN, INT32_MAX };
+	struct bed bed;
+
+	(void)state;
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		spoiled_stride = bad[i];
+		assert_int_equal(receive_spoiled(&bed, set_stride), 0);
+		assert_int_equal(bed_counter(&bed, "recv_run_invalid"), i + 1);
+	}
+	spoiled_stride = 1000; /* all of it: one datagram */
+	assert_int_equal(receive_spoiled(&bed, set_stride), 1);
+	assert_int_equal(bed.b->pkt[0].gso_size, 0);
+	assert_int_equal(bed.b->pkt[0].len, 1000);
+	spoiled_stride = 999;
+	assert_int_equal(receive_spoiled(&bed, set_stride), 1);
+	assert_int_equal(bed.b->pkt[0].gso_size, 999);
+	assert_int_equal(receive_spoiled(&bed, NULL), 1);
+	assert_int_equal(bed.b->pkt[0].gso_size, STRIDE);
+	bed_stop(&bed);
+}
+
+/* Where the stride may have been in what did not fit, the message cannot be cut. */
+static void recv__control_data_cut__dropped_and_counted(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start_runs(&bed, "127.0.0.1", BOTH);
+	assert_int_equal(receive_spoiled(&bed, lose_control), 0);
+	assert_int_equal(receive_spoiled(&bed, lose_stride), 0);
+	assert_int_equal(bed_counter(&bed, "recv_run_invalid"), 2);
+	assert_int_equal(receive_spoiled(&bed, cut_data), 0);
+	assert_int_equal(bed_counter(&bed, "recv_truncated"), 1);
+	assert_int_equal(bed_counter(&bed, "recv_datagrams"), 0);
+	bed_stop(&bed);
+}
+
+/* Strangers cannot hold a worker: a call ends before all of it is read, and says that there may be
+ * more. */
+static void recv__flood_of_what_is_dropped__left_to_the_next_round(void **state)
+{
+	struct lw_addr from;
+	struct lw_addr server;
+	struct lw_endpoint ep;
+	struct bed bed;
+	uint32_t done;
+	int stranger;
+	int r;
+
+	(void)state;
+	bed_start_client_runs(&bed, "127.0.0.1", BOTH);
+	server = bed_name(bed.peer);
+	ep = bed_connect(&bed, &server);
+	bed_add_run(&bed, &ep, 0, 1, 0);
+	assert_int_equal(bed_send_batch(&bed, &done), 0);
+	assert_int_equal(bed_receive(bed.peer, &done, 1, &from), 1);
+	stranger = bed_socket("127.0.0.1", 0);
+	for (int i = 0; i < 200; i++)
+		bed_send(stranger, &from, "x", 1);
+	bed_send(bed.peer, &from, "y", 1);
+	lw_batch_reset(bed.b);
+	assert_int_equal(bed_recv(&bed, ep.tag), 0);
+	assert_int_equal(bed.b->n, 0);
+	assert_int_equal(bed.b->arena_used, 0);
+	assert_true(wrap_rx.calls <= 8);
+	r = bed_recv(&bed, ep.tag);
+	assert_int_equal(r, -EAGAIN);
+	assert_int_equal(bed.b->n, 1);
+	assert_int_equal(bed_counter(&bed, "recv_foreign"), 200);
+	(void)close(stranger);
+	bed_stop(&bed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -345,6 +484,10 @@ int main(void)
 		cmocka_unit_test_setup(send__every_run_refused__all_arrives_one_by_one, wrap_reset),
 		cmocka_unit_test_setup(send__single_refused__is_not_asked_to_be_cut, wrap_reset),
 		cmocka_unit_test_setup(send__runs_of_a_batch__leave_in_one_call, wrap_reset),
+		cmocka_unit_test_setup(recv__stride_without_sense__dropped_and_counted, wrap_reset),
+		cmocka_unit_test_setup(recv__control_data_cut__dropped_and_counted, wrap_reset),
+		cmocka_unit_test_setup(recv__flood_of_what_is_dropped__left_to_the_next_round,
+		                       wrap_reset),
 	};
 	int failed;
 

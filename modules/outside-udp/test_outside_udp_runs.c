@@ -8,6 +8,8 @@
 #include "test_outside_udp_bed.h"
 #include "unit/test.h"
 
+#define BOTH           ((uint64_t)LW_CAP_GSO | LW_CAP_GRO)
+#define ROUNDS         300
 #define PIECES_PACKETS 30 /* what a socket with the usual buffer holds */
 
 static void need_ipv6(void)
@@ -281,6 +283,210 @@ static void plain_run(int fd, const struct lw_addr *to, uint64_t at, uint32_t le
 	assert_int_equal(sendmsg(fd, &h, 0), len);
 }
 
+static void assert_packet(const struct lw_packet *p, uint64_t at, uint32_t len, uint16_t stride)
+{
+	static uint8_t want[65536];
+
+	assert_int_equal(p->len, len);
+	assert_int_equal(p->gso_size, stride < len ? stride : 0);
+	assert_int_equal(p->gso_type, p->gso_size > 0 ? LW_GSO_RUN : LW_GSO_NONE);
+	assert_true(p->off + p->len <= p->cap);
+	bed_bytes(want, at, len);
+	assert_memory_equal(lw_packet_data(p), want, len);
+}
+
+static void whole_runs(const char *listen0)
+{
+	static const struct {
+		uint32_t len;
+		uint16_t stride;
+	} rows[] = { { 64000, 500 }, { 128, 1 },     { UDP_RUN_MAX, 1472 }, { UDP_RUN_MAX, 32728 },
+		     { 1401, 1400 }, { 1400, 1400 }, { 63 * 100, 100 },     { 2, 1 } };
+	const size_t n = sizeof(rows) / sizeof(rows[0]);
+	uint64_t datagrams = 0;
+	struct bed bed;
+
+	bed_start_runs(&bed, listen0, LW_CAP_GRO);
+	assert_int_equal(bed.caps.max_segs, 1);
+	for (size_t i = 0; i < n; i++)
+		plain_run(bed.peer, &bed.listen[0], i, rows[i].len, rows[i].stride);
+	bed_collect(&bed, 0, 0, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		assert_packet(&bed.b->pkt[i], i, rows[i].len, rows[i].stride);
+		assert_int_equal(bed.b->ep[i].remote.port, bed_name(bed.peer).port);
+		datagrams += (rows[i].len + rows[i].stride - 1u) / rows[i].stride;
+	}
+	assert_int_equal(bed_counter(&bed, "recv_runs"), n - 1);
+	assert_int_equal(bed_counter(&bed, "recv_datagrams"), datagrams);
+	assert_int_equal(bed_counter(&bed, "recv_run_datagrams"), datagrams - 1);
+	bed_stop(&bed);
+}
+
+/* the sender's runs arrive uncut here, up to 128 datagrams in one */
+static void recv__runs__arrive_whole_v4(void **state)
+{
+	(void)state;
+	whole_runs("127.0.0.1");
+}
+
+static void recv__runs__arrive_whole_v6(void **state)
+{
+	(void)state;
+	need_ipv6();
+	whole_runs("::1");
+}
+
+/* A datagram gets 64 KiB to arrive in and must not keep them: 100 in a batch for 16 runs. */
+static void recv__small_datagrams__take_the_room_they_need(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GRO);
+	bed.b->headroom = 64;
+	bed.b->tailroom = 32;
+	for (uint32_t i = 0; i < 100; i++)
+		plain_run(bed.peer, &bed.listen[0], i, 40 + i * 14, 0);
+	assert_int_equal(bed_recv(&bed, 0), -EAGAIN);
+	assert_int_equal(bed.b->n, 100);
+	for (uint32_t i = 0; i < 100; i++) {
+		assert_packet(&bed.b->pkt[i], i, 40 + i * 14, 0);
+		assert_int_equal(bed.b->pkt[i].off, 64);
+	}
+	assert_true(bed.b->arena_used <= 100 * (64 + 1426 + 32 + 63));
+	bed_stop(&bed);
+}
+
+/* no two packets of a batch share a byte, headroom and tailroom included */
+static void assert_disjoint(const struct lw_batch *b)
+{
+	const uint8_t *end = b->arena;
+
+	LW_BATCH_FOREACH (p, b) {
+		assert_int_equal(p->off, b->headroom);
+		assert_true(p->cap >= p->off + p->len + b->tailroom);
+		assert_true(p->buf >= end);
+		end = p->buf + p->cap;
+	}
+	assert_true(end <= b->arena + b->arena_used);
+	assert_true(b->arena_used <= b->arena_cap);
+}
+
+/* what a round sends: runs and single datagrams, and what room the batch has for them */
+struct mix {
+	uint32_t len[40];
+	uint16_t stride[40];
+	uint32_t n;
+};
+
+static void random_mix(struct mix *m, uint64_t *seed)
+{
+	uint32_t bytes = 0;
+
+	for (m->n = 0; m->n < 40 && bytes < 200000; m->n++) {
+		uint16_t stride = (uint16_t)(1 + test_random(seed) % 1472);
+		bool single = test_random(seed) % 2 == 0;
+
+		m->len[m->n] = single ? stride : random_run(seed, stride, 63);
+		m->stride[m->n] = stride;
+		bytes += m->len[m->n];
+	}
+}
+
+/* reads as path/ does, one batch after the other, until all of it was there, in order */
+static void expect_mix(struct bed *bed, const struct mix *m)
+{
+	uint32_t seen = 0;
+	int r = 0;
+
+	while (seen < m->n) {
+		lw_batch_reset(bed->b);
+		r = bed_recv(bed, 0);
+		assert_true(r == 0 || r == -EAGAIN);
+		assert_true(bed->b->n > 0 && bed->b->n <= m->n - seen);
+		assert_disjoint(bed->b);
+		LW_BATCH_FOREACH (p, bed->b) {
+			assert_packet(p, seen, m->len[seen], m->stride[seen]);
+			seen++;
+		}
+	}
+	if (r == 0) {
+		lw_batch_reset(bed->b);
+		assert_int_equal(bed_recv(bed, 0), -EAGAIN);
+		assert_int_equal(bed->b->n, 0);
+	}
+}
+
+static void recv__any_mix_in_any_room__nothing_lost_or_shared(void **state)
+{
+	uint64_t seed = 20260901;
+	struct bed bed;
+	struct mix m;
+
+	(void)state;
+	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GRO);
+	for (int round = 0; round < ROUNDS; round++) {
+		random_mix(&m, &seed);
+		bed.b->headroom = (uint32_t)(test_random(&seed) % 3 * 50);
+		bed.b->tailroom = (uint32_t)(test_random(&seed) % 3 * 33);
+		bed.b->cap = 1 + (uint32_t)(test_random(&seed) % 128);
+		bed.b->arena_cap = UDP_SLOT_RUN + 200 +
+		                   (uint32_t)(test_random(&seed) % (15 * UDP_SLOT_RUN - 200));
+		for (uint32_t i = 0; i < m.n; i++)
+			plain_run(bed.peer, &bed.listen[0], i, m.len[i], m.stride[i]);
+		expect_mix(&bed, &m);
+	}
+	bed_stop(&bed);
+}
+
+/* a full run stays where the kernel wrote it */
+static void recv__full_runs__are_not_copied(void **state)
+{
+	struct bed bed;
+
+	(void)state;
+	bed_start_runs(&bed, "127.0.0.1", LW_CAP_GRO);
+	for (uint32_t i = 0; i < 4; i++)
+		plain_run(bed.peer, &bed.listen[0], i, i == 0 ? 300 : 60000, i == 0 ? 0 : 1000);
+	bed_collect(&bed, 0, 0, 4);
+	for (uint32_t i = 0; i < 4; i++)
+		assert_ptr_equal(bed.b->pkt[i].buf, bed.b->arena + (size_t)i * UDP_SLOT_RUN);
+	bed_stop(&bed);
+}
+
+static void assert_runs(struct bed *bed, uint32_t tag)
+{
+	lw_batch_reset(bed->b);
+	bed_collect(bed, 0, tag, 5);
+	for (uint32_t i = 0; i < 5; i++)
+		assert_packet(&bed->b->pkt[i], i, 45 * 1448 - i, 1448);
+}
+
+/* what one sends in a run the other gets as one, both being ours, and sends back as it came */
+static void client_and_server__runs__arrive_as_they_left(void **state)
+{
+	struct lw_endpoint ep;
+	struct lw_addr to;
+	struct bed client;
+	struct bed server;
+
+	(void)state;
+	bed_start_runs(&server, "0.0.0.0", BOTH);
+	bed_start_client_runs(&client, "127.0.0.1", BOTH);
+	to = bed_addr("127.3.2.1");
+	to.port = server.listen[0].port;
+	ep = bed_connect(&client, &to);
+	for (uint32_t i = 0; i < 5; i++)
+		bed_add_run(&client, &ep, i, 45 * 1448 - i, 1448);
+	send_all(&client);
+	assert_runs(&server, 0);
+	assert_addr(&server.b->ep[4].local, &to);
+	send_all(&server);
+	assert_runs(&client, ep.tag);
+	bed_stop(&server);
+	bed_stop(&client);
+}
+
 /* what a host does not ask for it does not get, nor its sockets */
 static void prepare__host_wants_nothing__nothing_is_granted(void **state)
 {
@@ -311,6 +517,12 @@ int main(void)
 		cmocka_unit_test(send__runs_of_two_sessions_in_pieces__each_in_order),
 		cmocka_unit_test(wildcard__v4__runs_leave_from_the_address_called),
 		cmocka_unit_test(wildcard__v6__runs_leave_from_the_address_called),
+		cmocka_unit_test(recv__runs__arrive_whole_v4),
+		cmocka_unit_test(recv__runs__arrive_whole_v6),
+		cmocka_unit_test(recv__small_datagrams__take_the_room_they_need),
+		cmocka_unit_test(recv__any_mix_in_any_room__nothing_lost_or_shared),
+		cmocka_unit_test(recv__full_runs__are_not_copied),
+		cmocka_unit_test(client_and_server__runs__arrive_as_they_left),
 		cmocka_unit_test(prepare__host_wants_nothing__nothing_is_granted),
 	};
 
