@@ -8,7 +8,8 @@
  *
  * Changelog
  *   0.1  first version
- *   0.2  lw_env.caps_wanted; runs of an outside
+ *   0.2  lw_env.caps_wanted; runs of an outside; LW_CAP_SEND_TSO, LW_CAP_SEND_USO and
+ *        superpackets of an inside
  */
 #ifndef LW_LANEWAY_ABI_H
 #define LW_LANEWAY_ABI_H

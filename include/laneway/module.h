@@ -21,12 +21,14 @@
 
 /* capabilities, as prepare() found them */
 enum {
-	LW_CAP_TSO = 1,   /* inside: TCP superpackets */
-	LW_CAP_USO = 2,   /* inside: UDP superpackets */
-	LW_CAP_CSUM = 4,  /* inside: partial checksums */
-	LW_CAP_GSO = 8,   /* outside: runs on send */
-	LW_CAP_GRO = 16,  /* outside: runs on receive */
-	LW_CAP_SUPER = 32 /* filter: takes superpackets whole */
+	LW_CAP_TSO = 1,       /* inside: TCP superpackets on receive */
+	LW_CAP_USO = 2,       /* inside: UDP superpackets on receive */
+	LW_CAP_CSUM = 4,      /* inside: partial checksums on receive; TSO and USO need it too */
+	LW_CAP_GSO = 8,       /* outside: runs on send */
+	LW_CAP_GRO = 16,      /* outside: runs on receive */
+	LW_CAP_SUPER = 32,    /* filter: takes superpackets whole */
+	LW_CAP_SEND_TSO = 64, /* inside: TCP superpackets on send; since ABI 0.2 */
+	LW_CAP_SEND_USO = 128 /* inside: UDP superpackets on send; since ABI 0.2 */
 };
 
 /**
@@ -163,6 +165,20 @@ struct lw_steer {
  * @recv:  append packets of queue @tag
  * @send:  write the batch to the worker's queue
  * @steer: install a program on the device; control thread; may be NULL
+ *
+ * What was granted of lw_env.caps_wanted changes what the packets may be; without any of it they
+ * are single, with complete checksums.
+ * recv, with CSUM: LW_PKT_CSUM_PARTIAL with csum_start and csum_off, both inside the packet; or
+ *   LW_PKT_CSUM_GOOD. With TSO, USO: gso_type and gso_size too; the length fields of the headers
+ *   are the superpacket's. Nothing in a header is verified but that type, version and the place of
+ *   the checksum agree and that no segment is larger than the MTU: the receiver parses, l4_off and
+ *   hdr_len are 0. A superpacket without CSUM_PARTIAL has a checksum field that is no seed. The
+ *   arena of the batch holds at least headroom, 66 KiB and tailroom.
+ * send, with SEND_TSO, SEND_USO: packets with gso_size > 0 of that kind. They have CSUM_PARTIAL,
+ *   more than one segment, at most lw_caps.max_segs of them and max_bytes, and the length fields
+ *   and the sum of the superpacket. The payload may lie in more. A single packet has gso_size 0
+ *   and a complete checksum or, with any capability granted, CSUM_PARTIAL; with SEND_TSO or
+ *   SEND_USO it may have more.
  *
  * Since: ABI 0.1
  */
