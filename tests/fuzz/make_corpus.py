@@ -185,3 +185,26 @@ batch("fragment_between", *row4(2), ipv4(17, udp(V4, TEXT[:9], partial=False), f
 batch("icmp_between", *row4(2), h("4500001c00010000400165dc0a7d00050a7d00060800f7fd00010001"), *row4(4)[2:])
 batch("many_small", *row4(70, size=1))
 batch("empty")
+
+
+def tun(name, flags, gso_type, gso_size, start, off, ip, mask=0x6f, mtu=1350):
+    """granted mask, MTU; virtio header as a little-endian machine reads it; packet"""
+    head = bytes([mask]) + mtu.to_bytes(2, "big") + bytes([flags, gso_type])
+    seed("tun_header", name, head + b"".join(v.to_bytes(2, "little") for v in
+                                             (0, gso_size, start, off)) + h(ip))
+
+
+TCP6 = ("60000000001806ff" + "fd000001" + "00" * 12 + "fd000002" + "00" * 12 +
+        "9c4001bb 11223344 00000000 50100200 0000 0000 61626364")
+tun("single", 0, 0, 0, 0, 0, UDP)
+tun("checked", 2, 0, 0, 0, 0, UDP)
+tun("partial", 1, 0, 0, 20, 6, UDP)
+tun("tcp4", 1, 1, 1, 20, 16, TCP + "6162")
+tun("tcp4_cwr", 1, 0x81, 1, 20, 16, TCP + "6162")
+tun("tcp6", 1, 4, 3, 40, 16, TCP6)
+tun("tcp6_extended", 1, 4, 3, 48, 16, TCP6.replace("06ff", "3cff", 1)[:80] + "0600010400000000" +
+    TCP6[80:].replace(" ", ""))
+tun("udp", 1, 5, 2, 20, 6, UDP)
+tun("ufo", 1, 3, 2, 20, 6, UDP)
+tun("not_granted", 1, 5, 2, 20, 6, UDP, mask=7)
+tun("small_mtu", 1, 1, 2, 20, 16, TCP + "616263", mtu=41)
