@@ -4,16 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <linux/virtio_net.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "inside-tun.h"
-
-/* legacy virtio header without the count of buffers: the kernel's own default */
-#define VNET_HDR_BYTES 10
+#include "vnet.h"
 
 static int open_clone(const char *path, struct lw_err *err)
 {
@@ -89,41 +86,31 @@ static int judge_existing(const struct lw_tun_setup *s, struct lw_tun_link *ret_
 	return 0;
 }
 
-/*
- * What earlier programs asked for stays with a persistent device: superpackets, and a header in
- * front of each packet. Ask for neither, and look whether the kernel agrees.
- */
-static int reset_offload(int fd, const struct lw_tun_setup *s, struct lw_err *err)
-{
-	int hdr = VNET_HDR_BYTES;
-	struct ifreq ifr;
-	unsigned flags;
-
-	memset(&ifr, 0, sizeof(ifr));
-	if (ioctl(fd, TUNSETOFFLOAD, 0) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &hdr) < 0 ||
-	    ioctl(fd, TUNGETIFF, &ifr) < 0) {
-		int r = -errno;
-
-		return lw_err_set(err, r, "cannot reset the offload of device \"%s\": %s", s->name,
-		                  strerror(-r));
-	}
-	flags = (unsigned short)ifr.ifr_flags;
-	if ((flags & (IFF_TUN | IFF_NO_PI | IFF_VNET_HDR)) == (IFF_TUN | IFF_NO_PI))
-		return 0;
-	return lw_err_set_at(err, -EINVAL, "name",
-	                     "device \"%s\" keeps packet headers of another program (flags "
-	                     "0x%x): delete it and make it again",
-	                     s->name, flags);
-}
-
 static int add_queue(struct lw_tun_device *d, const struct lw_tun_setup *s, struct lw_err *err)
 {
 	int fd = open_clone(s->path, err);
 
 	if (fd < 0)
 		return fd;
-	d->queues[d->n_queues++] = (struct lw_tun_queue){ .fd = fd, .mtu = s->mtu };
+	d->queues[d->n_queues++] = (struct lw_tun_queue){ .fd = fd };
 	return fd;
+}
+
+/* an existing device that nobody uses: ours until we close it */
+static int take_over(struct lw_tun_device *d, const struct lw_tun_setup *s, int fd, unsigned framed,
+                     unsigned *ret_flags, struct lw_err *err)
+{
+	struct lw_tun_link link;
+	int r = judge_existing(s, &link, err);
+
+	if (r < 0)
+		return r;
+	*ret_flags = framed | (link.multi_queue ? IFF_MULTI_QUEUE : 0u);
+	d->persistent = true;
+	d->before = link;
+	lw_tun_offload_remember(&d->offload, s->name);
+	r = attach(fd, s->name, *ret_flags);
+	return r < 0 ? attach_error(s, r, err) : 0;
 }
 
 /* the first queue decides whether the device is ours; *ret_flags are for the others */
@@ -131,28 +118,29 @@ static int open_first(struct lw_tun_device *d, const struct lw_tun_setup *s, uns
                       struct lw_err *err)
 {
 	int fd = add_queue(d, s, err);
-	int r;
+	unsigned framed;
+	int r = 0;
 
 	if (fd < 0)
 		return fd;
-	*ret_flags = s->queues > 1 ? IFF_MULTI_QUEUE : 0;
+	if (s->wish.want != 0)
+		r = lw_tun_offload_can_frame(fd);
+	if (r < 0)
+		return attach_error(s, r, err);
+	d->offload.framed = r > 0;
+	framed = r > 0 ? IFF_VNET_HDR : 0;
+	*ret_flags = framed | (s->queues > 1 ? IFF_MULTI_QUEUE : 0u);
 	r = attach(fd, s->name, *ret_flags | IFF_TUN_EXCL);
-	if (r == -EBUSY) {
-		struct lw_tun_link link;
-
-		r = judge_existing(s, &link, err);
-		if (r < 0)
-			return r;
-		*ret_flags = link.multi_queue ? IFF_MULTI_QUEUE : 0;
-		d->persistent = true;
-		r = attach(fd, s->name, *ret_flags);
-	}
-	return r < 0 ? attach_error(s, r, err) : reset_offload(fd, s, err);
+	if (r == -EBUSY)
+		r = take_over(d, s, fd, framed, ret_flags, err);
+	else if (r < 0)
+		r = attach_error(s, r, err);
+	return r < 0 ? r : lw_tun_offload_set(fd, s->name, s->wish.want, &d->offload, err);
 }
 
 static int open_queues(struct lw_tun_device *d, const struct lw_tun_setup *s, struct lw_err *err)
 {
-	unsigned flags;
+	unsigned flags = 0;
 	int r;
 
 	d->queues = calloc(s->queues, sizeof(*d->queues));
@@ -194,8 +182,8 @@ static int set_link(struct lw_tun_device *d, const struct lw_tun_setup *s, struc
 	want.up = true;
 	if (d->before.mtu == want.mtu && d->before.queue_len == want.queue_len && d->before.up)
 		return 0;
-	d->changed = true;
 	r = lw_tun_link_set(&want);
+	d->changed = r != -EPERM; /* any other failure may have set a part */
 	if (r < 0)
 		return set_error(s, "mtu", "MTU and queue length", r, err);
 	return 0;
@@ -216,6 +204,37 @@ static int set_address(struct lw_tun_device *d, const struct lw_tun_setup *s, st
 	return 0;
 }
 
+/* what only a device that is up tells, and then what each queue needs to know */
+static int set_offload(struct lw_tun_device *d, const struct lw_tun_setup *s,
+                       const struct lw_host *h, struct lw_err *err)
+{
+	struct lw_tun_offload *o = &d->offload;
+	bool super = (o->mask & ~(uint32_t)TUN_F_CSUM) != 0;
+	struct lw_tun_queue proto = { .mtu = s->mtu,
+		                      .room = super ? LW_TUN_ROOM : s->mtu + 1,
+		                      .hdr = o->framed ? LW_TUN_VNET_BYTES : 0,
+		                      .mask = o->mask };
+	int r;
+
+	proto.fd = d->queues[0].fd;
+	if (o->framed)
+		o->caps |= lw_tun_offload_probe(&proto, s->wish.want & LW_TUN_CAPS_SEND);
+	r = lw_tun_offload_judge(&s->wish, o->caps, s->name, h, err);
+	if (r < 0)
+		return r;
+	proto.caps = o->caps;
+	for (uint32_t i = 0; i < d->n_queues; i++) {
+		proto.fd = d->queues[i].fd;
+		if ((o->caps & LW_TUN_CAPS_SEND) != 0) {
+			proto.scratch = calloc(1, sizeof(*proto.scratch));
+			if (proto.scratch == NULL)
+				return lw_err_set(err, -ENOMEM, "out of memory");
+		}
+		d->queues[i] = proto;
+	}
+	return 0;
+}
+
 int lw_tun_device_open(const struct lw_tun_setup *s, struct lw_tun_device *ret,
                        const struct lw_host *h, struct lw_err *err)
 {
@@ -227,12 +246,24 @@ int lw_tun_device_open(const struct lw_tun_setup *s, struct lw_tun_device *ret,
 		r = set_link(ret, s, err);
 	if (r == 0)
 		r = set_address(ret, s, err);
+	if (r == 0)
+		r = set_offload(ret, s, h, err);
 	if (r < 0)
 		lw_tun_device_close(ret, h);
 	return r;
 }
 
-/* a device that somebody deleted needs no undoing */
+static bool offload_differs(const struct lw_tun_offload *o)
+{
+	return o->touched && (o->mask != o->mask_before || o->hdr_before != LW_TUN_VNET_BYTES);
+}
+
+static int first_error(int r, int other)
+{
+	return r < 0 ? r : other;
+}
+
+/* a device that somebody deleted needs no undoing; one thing that fails leaves the others */
 static void restore(const struct lw_tun_device *d, const struct lw_host *h)
 {
 	struct lw_tun_link now;
@@ -240,10 +271,12 @@ static void restore(const struct lw_tun_device *d, const struct lw_host *h)
 
 	if (r == -ENODEV || (r == 0 && now.index != d->before.index))
 		return;
-	if (d->added && r == 0)
-		r = lw_tun_addr_remove(d->before.index, &d->address, &d->peer);
-	if (d->changed && r == 0)
-		r = lw_tun_link_set(&d->before);
+	if (offload_differs(&d->offload))
+		r = first_error(r, lw_tun_offload_restore(d->queues[0].fd, &d->offload));
+	if (d->added)
+		r = first_error(r, lw_tun_addr_remove(d->before.index, &d->address, &d->peer));
+	if (d->changed)
+		r = first_error(r, lw_tun_link_set(&d->before));
 	if (r < 0)
 		lw_log(h, LW_LOG_WARN, "cannot undo what was set on device \"%s\": %s", d->name,
 		       strerror(-r));
@@ -251,10 +284,12 @@ static void restore(const struct lw_tun_device *d, const struct lw_host *h)
 
 void lw_tun_device_close(struct lw_tun_device *d, const struct lw_host *h)
 {
-	if (d->persistent && (d->added || d->changed))
+	if (d->persistent && (d->added || d->changed || offload_differs(&d->offload)))
 		restore(d, h);
-	for (uint32_t i = 0; i < d->n_queues; i++)
+	for (uint32_t i = 0; i < d->n_queues; i++) {
 		(void)close(d->queues[i].fd);
+		free(d->queues[i].scratch);
+	}
 	free(d->queues);
 	*d = (struct lw_tun_device){ .queues = NULL };
 }

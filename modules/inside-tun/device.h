@@ -11,6 +11,7 @@
 #include <laneway/host.h>
 
 #include "link.h"
+#include "offload.h"
 
 struct lw_tun_queue;
 
@@ -24,6 +25,7 @@ struct lw_tun_queue;
  * @mtu:       bytes
  * @queue_len: packets that wait for us
  * @queues:    one for each worker
+ * @wish:      what to ask for of offload
  */
 struct lw_tun_setup {
 	const char *name;
@@ -33,6 +35,7 @@ struct lw_tun_setup {
 	uint32_t mtu;
 	uint32_t queue_len;
 	uint32_t queues;
+	struct lw_tun_wish wish;
 };
 
 /**
@@ -43,6 +46,7 @@ struct lw_tun_setup {
  * @persistent: the operator's: what we change is undone, the device stays
  * @changed:   the link of a persistent device was changed
  * @added:     our address is on it
+ * @offload:   what was granted, and what a persistent device had before
  */
 struct lw_tun_device {
 	char name[IFNAMSIZ];
@@ -54,6 +58,7 @@ struct lw_tun_device {
 	bool persistent;
 	bool changed;
 	bool added;
+	struct lw_tun_offload offload;
 };
 
 /**
@@ -66,7 +71,8 @@ struct lw_tun_device {
  *
  * Context: control thread, with privileges.
  * Return:  0; -ENODEV: the system has no TUN; -EPERM; -EBUSY: the name is taken;
- *          -EINVAL: a persistent device does not fit; or the negative errno of a failing call.
+ *          -EINVAL: a persistent device does not fit; -EOPNOTSUPP: offload that was demanded is
+ *          refused; or the negative errno of a failing call.
  */
 int lw_tun_device_open(const struct lw_tun_setup *s, struct lw_tun_device *ret,
                        const struct lw_host *h, struct lw_err *err);

@@ -49,7 +49,7 @@ static int tun_check(const void *opts, struct lw_err *err)
 	if (o->peer.family != 0 && o->address.prefix != 32)
 		return lw_err_set_at(err, -EINVAL, "peer",
 		                     "a point-to-point device needs an address with /32");
-	return 0;
+	return lw_tun_offload_check(o, err);
 }
 
 static int tun_create(const struct lw_host *h, const void *opts, void **ret_inst,
@@ -77,6 +77,19 @@ static void choose_addresses(const struct lw_tun_options *o, uint32_t role, stru
 		s->peer = client_peer;
 }
 
+/* UDP superpackets have at most 64 segments before Linux 6.9; full TCP segments reach 64 KiB sooner
+ */
+static struct lw_caps caps_of(const struct lw_tun_offload *o)
+{
+	struct lw_caps caps = { .flags = o->caps };
+
+	if ((o->caps & LW_TUN_CAPS_SEND) != 0) {
+		caps.max_segs = 64;
+		caps.max_bytes = LW_TUN_PACKET4_MAX;
+	}
+	return caps;
+}
+
 static int tun_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_caps,
                        struct lw_err *err)
 {
@@ -89,6 +102,7 @@ static int tun_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret
 		.queue_len = (uint32_t)o->queue_length,
 		.queues = env->workers,
 	};
+	char text[LW_TUN_OFFLOAD_TEXT_MAX];
 	int r;
 
 	if (s.mtu > env->inside_mtu)
@@ -96,13 +110,16 @@ static int tun_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret
 		                     "%u is more than the tunnel takes, which is %u", s.mtu,
 		                     env->inside_mtu);
 	choose_addresses(o, env->role, &s);
-	r = lw_tun_device_open(&s, &t->dev, t->host, err);
+	r = lw_tun_offload_wish(o, lw_env_caps_wanted(env), &s.wish, err);
+	if (r == 0)
+		r = lw_tun_device_open(&s, &t->dev, t->host, err);
 	if (r < 0)
 		return r;
-	*ret_caps = (struct lw_caps){ .flags = 0 };
-	lw_log(t->host, LW_LOG_INFO, "device %s: %u.%u.%u.%u/%u, MTU %u, %u queue%s, no offload",
-	       s.name, s.address.ip[0], s.address.ip[1], s.address.ip[2], s.address.ip[3],
-	       s.address.prefix, s.mtu, s.queues, s.queues == 1 ? "" : "s");
+	*ret_caps = caps_of(&t->dev.offload);
+	lw_log(t->host, LW_LOG_INFO, "device %s: %u.%u.%u.%u/%u, MTU %u, %u queue%s, %s", s.name,
+	       s.address.ip[0], s.address.ip[1], s.address.ip[2], s.address.ip[3], s.address.prefix,
+	       s.mtu, s.queues, s.queues == 1 ? "" : "s",
+	       lw_tun_offload_text(t->dev.offload.caps, text));
 	return 0;
 }
 
@@ -173,6 +190,39 @@ static const struct lw_option options[] = {
 	  LW_OPTION_AT(struct lw_tun_options, queue_length),
 	  .min = 16,
 	  .max = 65536 },
+	{ .name = "offload",
+	  .def = "auto",
+	  .doc = "superpackets and partial checksums, both ways: auto takes what the kernel "
+	         "grants, "
+	         "on demands all",
+	  .type = LW_OPT_TRI,
+	  .flags = 0,
+	  LW_OPTION_AT(struct lw_tun_options, offload) },
+	{ .name = "tso",
+	  .def = "auto",
+	  .doc = "read TCP superpackets; auto: as offload says, off: do not write them either",
+	  .type = LW_OPT_TRI,
+	  .flags = 0,
+	  LW_OPTION_AT(struct lw_tun_options, tso) },
+	{ .name = "uso",
+	  .def = "auto",
+	  .doc = "read UDP superpackets; auto: as offload says, off: do not write them either",
+	  .type = LW_OPT_TRI,
+	  .flags = 0,
+	  LW_OPTION_AT(struct lw_tun_options, uso) },
+	{ .name = "checksum",
+	  .def = "auto",
+	  .doc = "read packets whose checksum is left to us; auto: as offload says, off: no "
+	         "superpackets are read either",
+	  .type = LW_OPT_TRI,
+	  .flags = 0,
+	  LW_OPTION_AT(struct lw_tun_options, checksum) },
+	{ .name = "coalesce",
+	  .def = "auto",
+	  .doc = "write superpackets; auto: as offload says",
+	  .type = LW_OPT_TRI,
+	  .flags = 0,
+	  LW_OPTION_AT(struct lw_tun_options, coalesce) },
 	{ .name = "device",
 	  .def = "/dev/net/tun",
 	  .doc = "where the kernel's TUN driver is",
@@ -185,10 +235,17 @@ static const struct lw_option options[] = {
 static const char *const counters[] = {
 	[TUN_CTR_RX_PACKETS] = "rx_packets",
 	[TUN_CTR_RX_BYTES] = "rx_bytes",
+	[TUN_CTR_RX_SUPERPACKETS] = "rx_superpackets",
+	[TUN_CTR_RX_SEGMENTS] = "rx_segments",
+	[TUN_CTR_RX_PARTIAL] = "rx_partial",
 	[TUN_CTR_RX_TOO_LONG] = "rx_too_long",
+	[TUN_CTR_RX_INVALID] = "rx_invalid",
 	[TUN_CTR_RX_ERRORS] = "rx_errors",
 	[TUN_CTR_TX_PACKETS] = "tx_packets",
 	[TUN_CTR_TX_BYTES] = "tx_bytes",
+	[TUN_CTR_TX_SUPERPACKETS] = "tx_superpackets",
+	[TUN_CTR_TX_SEGMENTS] = "tx_segments",
+	[TUN_CTR_TX_REFUSED] = "tx_refused",
 	[TUN_CTR_TX_BUSY] = "tx_busy",
 	[TUN_CTR_TX_DOWN] = "tx_down",
 	[TUN_CTR_TX_INVALID] = "tx_invalid",

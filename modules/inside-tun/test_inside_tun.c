@@ -13,12 +13,6 @@
 #include "module/value.h"
 #include "test_inside_tun_bed.h"
 
-#define NEEDS_BED()                                                                                \
-	do {                                                                                       \
-		if (bed_skips())                                                                   \
-			skip();                                                                    \
-	} while (0)
-
 static const struct lw_option *option(const char *name)
 {
 	const struct lw_option *o = laneway_module.options;
@@ -39,6 +33,11 @@ static void options__defaults_and_values__reach_their_members(void **state)
 	assert_string_equal(o.name, "lw0");
 	assert_string_equal(o.device, "/dev/net/tun");
 	assert_int_equal(o.queue_length, 1000);
+	assert_int_equal(o.offload, BED_AUTO);
+	assert_int_equal(o.tso, BED_AUTO);
+	assert_int_equal(o.uso, BED_AUTO);
+	assert_int_equal(o.checksum, BED_AUTO);
+	assert_int_equal(o.coalesce, BED_AUTO);
 	assert_int_equal(o.mtu, 0);
 	assert_int_equal(o.address.family, 0);
 	assert_int_equal(o.peer.family, 0);
@@ -51,6 +50,16 @@ static void options__defaults_and_values__reach_their_members(void **state)
 	assert_int_equal(o.mtu, 1280);
 	assert_int_equal(lw_value_parse(option("mtu"), "575", &o, &err), -ERANGE);
 	assert_int_equal(lw_value_parse(option("queue_length"), "70000", &o, &err), -ERANGE);
+	assert_int_equal(lw_value_parse(option("offload"), "off", &o, &err), 0);
+	assert_int_equal(o.offload, BED_OFF);
+	assert_int_equal(lw_value_parse(option("tso"), "on", &o, &err), 0);
+	assert_int_equal(o.tso, BED_ON);
+	assert_int_equal(lw_value_parse(option("uso"), "off", &o, &err), 0);
+	assert_int_equal(o.uso, BED_OFF);
+	assert_int_equal(lw_value_parse(option("checksum"), "on", &o, &err), 0);
+	assert_int_equal(o.checksum, BED_ON);
+	assert_int_equal(lw_value_parse(option("coalesce"), "off", &o, &err), 0);
+	assert_int_equal(o.coalesce, BED_OFF);
 	lw_values_fini(laneway_module.options, &o);
 }
 

@@ -20,6 +20,8 @@
 
 #include "unit/test.h"
 
+#include "ethtool.h"
+
 static char no_bed[160] = "bed_enter() was not called";
 
 static bool write_text(const char *path, const char *text)
@@ -80,13 +82,30 @@ bool bed_skips(void)
 	return no_bed[0] != 0;
 }
 
+bool bed_lacks_offload(void)
+{
+	int fd = bed_attach("probe", IFF_VNET_HDR);
+	bool lacks = fd < 0 || ioctl(fd, TUNSETOFFLOAD, 0x6ful) < 0;
+
+	if (lacks)
+		print_message("SKIP: this kernel has no UDP superpackets on TUN devices\n");
+	if (fd >= 0)
+		(void)close(fd);
+	return lacks;
+}
+
 void bed_init(struct bed *b)
 {
 	memset(b, 0, sizeof(*b));
 	lw_fake_host_init(&b->host);
 	b->opts = (struct lw_tun_options){ .name = "lw0",
 		                           .device = "/dev/net/tun",
-		                           .queue_length = 1000 };
+		                           .queue_length = 1000,
+		                           .offload = BED_AUTO,
+		                           .tso = BED_AUTO,
+		                           .uso = BED_AUTO,
+		                           .checksum = BED_AUTO,
+		                           .coalesce = BED_AUTO };
 	b->env = (struct lw_env){
 		.size = sizeof(b->env), .role = LW_ROLE_SERVER, .workers = 1, .inside_mtu = BED_MTU
 	};
@@ -202,6 +221,30 @@ bool bed_has_tso(const char *name)
 	return tso.data != 0;
 }
 
+uint32_t bed_mask(const char *name)
+{
+	uint32_t mask = 0;
+
+	assert_int_equal(lw_tun_ethtool_get(name, &mask), 0);
+	return mask;
+}
+
+unsigned bed_flags(int fd)
+{
+	struct ifreq ifr = { .ifr_flags = 0 };
+
+	assert_int_equal(ioctl(fd, TUNGETIFF, &ifr), 0);
+	return (unsigned short)ifr.ifr_flags;
+}
+
+int bed_hdr(int fd)
+{
+	int bytes = 0;
+
+	assert_int_equal(ioctl(fd, TUNGETVNETHDRSZ, &bytes), 0);
+	return bytes;
+}
+
 void bed_set_mtu(const char *name, int mtu)
 {
 	struct ifreq ifr = { .ifr_mtu = mtu };
@@ -240,6 +283,45 @@ uint32_t bed_netmask(const char *name)
 uint32_t bed_far_end(const char *name)
 {
 	return if_address(name, SIOCGIFDSTADDR);
+}
+
+void bed_bring_up(const char *name, uint32_t address)
+{
+	struct lw_addr a = { .family = 4, .prefix = 16 };
+	struct lw_addr none = { .family = 0 };
+	struct lw_tun_link link;
+
+	assert_int_equal(lw_tun_link_get(name, &link), 0);
+	link.mtu = BED_MTU;
+	link.up = true;
+	bed_put32(a.ip, address);
+	assert_int_equal(lw_tun_link_set(&link), 0);
+	assert_int_equal(lw_tun_addr_add(link.index, &a, &none), 0);
+}
+
+void bed_bring_up6(const char *name, uint8_t n)
+{
+	struct {
+		struct in6_addr addr;
+		uint32_t prefix;
+		int index;
+	} q = { .addr = { .s6_addr = { [0] = 0xfd, [3] = n, [15] = 1 } },
+		.prefix = 64,
+		.index = (int)if_nametoindex(name) };
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+	assert_true(write_text(path, "0"));
+	assert_int_equal(ioctl(fd, SIOCSIFADDR, &q), 0);
+	(void)close(fd);
+}
+
+void bed_forward(void)
+{
+	assert_true(write_text("/proc/sys/net/ipv4/ip_forward", "1"));
+	if (access("/proc/sys/net/ipv6", F_OK) == 0)
+		assert_true(write_text("/proc/sys/net/ipv6/conf/all/forwarding", "1"));
 }
 
 void bed_delete(const char *name)
@@ -327,36 +409,40 @@ void bed_udp_send(int fd, uint32_t n)
 	assert_int_equal(sendto(fd, zeros, n, 0, (struct sockaddr *)&in, sizeof(in)), n);
 }
 
-static void put16(uint8_t *p, uint32_t v)
+void bed_put16(uint8_t *p, uint32_t v)
 {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
 }
 
-static void put32(uint8_t *p, uint32_t v)
+void bed_put32(uint8_t *p, uint32_t v)
 {
-	put16(p, v >> 16);
-	put16(p + 2, v);
+	bed_put16(p, v >> 16);
+	bed_put16(p + 2, v);
+}
+
+uint32_t bed_sum(const uint8_t *p, uint32_t n, uint32_t sum)
+{
+	for (uint32_t i = 0; i < n; i++)
+		sum += i % 2 == 0 ? (uint32_t)p[i] << 8 : p[i];
+	while (sum > 0xffff)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
 }
 
 uint32_t bed_packet(uint8_t *dst, uint16_t port, uint32_t n)
 {
-	uint32_t sum = 0;
-
 	memset(dst, 0, 28);
 	dst[0] = 0x45;
-	put16(dst + 2, 28 + n);
+	bed_put16(dst + 2, 28 + n);
 	dst[8] = 64;
 	dst[9] = IPPROTO_UDP;
-	put32(dst + 12, BED_PEER);
-	put32(dst + 16, BED_SERVER);
-	for (uint32_t i = 0; i < 20; i += 2)
-		sum += (uint32_t)(dst[i] << 8 | dst[i + 1]);
-	sum = (sum & 0xffff) + (sum >> 16);
-	put16(dst + 10, ~(sum + (sum >> 16)));
-	put16(dst + 20, 7);
-	put16(dst + 22, port);
-	put16(dst + 24, 8 + n);
+	bed_put32(dst + 12, BED_PEER);
+	bed_put32(dst + 16, BED_SERVER);
+	bed_put16(dst + 10, ~bed_sum(dst, 20, 0));
+	bed_put16(dst + 20, 7);
+	bed_put16(dst + 22, port);
+	bed_put16(dst + 24, 8 + n);
 	memset(dst + 28, 0x5a, n);
 	return 28 + n;
 }

@@ -13,8 +13,12 @@
 #define BED_WORKERS 2
 #define BED_MTU     1350
 #define BED_PACKETS 8
+#define BED_CAPS    (LW_TUN_CAPS_RECV | LW_TUN_CAPS_SEND)
 #define BED_SERVER  0x0a7d0001u /* 10.125.0.1 */
 #define BED_PEER    0x0a7d0009u /* 10.125.0.9, behind the device */
+
+/* values of a switch with auto */
+enum { BED_OFF, BED_ON, BED_AUTO };
 
 extern const struct lw_module laneway_module;
 
@@ -35,6 +39,21 @@ const char *bed_enter(void);
 
 /* bed_skips() - whether bed_enter() failed; then says why. For the top of a test that needs it */
 bool bed_skips(void);
+
+#define NEEDS_BED()                                                                                \
+	do {                                                                                       \
+		if (bed_skips())                                                                   \
+			skip();                                                                    \
+	} while (0)
+
+/* bed_lacks_offload() - whether this kernel cannot do all that is tested; then says what */
+bool bed_lacks_offload(void);
+
+#define NEEDS_OFFLOAD()                                                                            \
+	do {                                                                                       \
+		if (bed_skips() || bed_lacks_offload())                                            \
+			skip();                                                                    \
+	} while (0)
 
 /* bed_init() - options as their table has them by default, one worker */
 void bed_init(struct bed *b);
@@ -57,6 +76,11 @@ int bed_queue_len(const char *name);
 bool bed_is_up(const char *name);
 /* whether it would give us TCP superpackets */
 bool bed_has_tso(const char *name);
+/* TUN_F_* in force */
+uint32_t bed_mask(const char *name);
+/* IFF_* of the device behind a descriptor, and bytes of its packet header */
+unsigned bed_flags(int fd);
+int bed_hdr(int fd);
 void bed_set_mtu(const char *name, int mtu);
 void bed_set_up(const char *name, bool up);
 /* the first IPv4 address, netmask, and far end, 0 for none */
@@ -80,6 +104,18 @@ int bed_udp(uint16_t *ret_port);
 void bed_udp_send(int fd, uint32_t n);
 /* bed_packet() - write an IPv4 UDP packet with n bytes of payload from the peer; its length */
 uint32_t bed_packet(uint8_t *dst, uint16_t port, uint32_t n);
+
+/* bed_bring_up() - give a device an address, a.b.c.d/16, and bring it up with BED_MTU */
+void bed_bring_up(const char *name, uint32_t address);
+/* bed_bring_up6() - the same with fd00:N::1/64; IPv6 is off where this was not called */
+void bed_bring_up6(const char *name, uint8_t n);
+/* bed_forward() - pass packets on between the devices of this namespace */
+void bed_forward(void);
+
+/* the Internet checksum's sum, not complemented, continued from another one */
+uint32_t bed_sum(const uint8_t *p, uint32_t n, uint32_t sum);
+void bed_put16(uint8_t *p, uint32_t v);
+void bed_put32(uint8_t *p, uint32_t v);
 
 /* descriptors that this program has open */
 unsigned bed_fds(void);
