@@ -168,25 +168,53 @@ static int set_error(const struct lw_tun_setup *s, const char *option, const cha
 	                     strerror(-r));
 }
 
+/*
+ * The queue overflows without a word. With 500, the kernel's default, one TCP flow through the
+ * tunnel lost 16,000 packets in 4 s, with 4,000 none; 32 flows lost 63,000 at 0.8 Gbit/s, with
+ * 10,000 none at 1.2. Superpackets are up to 64 KiB each, in memory that nobody is billed for.
+ */
+#define QUEUE_LEN_SERVER 10000u
+#define QUEUE_LEN_CLIENT 4000u
+#define QUEUE_LEN_SUPER  2000u
+
+static uint32_t queue_len(const struct lw_tun_device *d, const struct lw_tun_setup *s)
+{
+	uint32_t len = s->role == LW_ROLE_CLIENT ? QUEUE_LEN_CLIENT : QUEUE_LEN_SERVER;
+
+	if (s->queue_len != 0)
+		return s->queue_len;
+	if ((d->offload.caps & (LW_CAP_TSO | LW_CAP_USO)) != 0)
+		len = QUEUE_LEN_SUPER;
+	return d->persistent && d->before.queue_len > len ? d->before.queue_len : len;
+}
+
 /* what is right already is left alone: then a prepared device needs no privileges */
-static int set_link(struct lw_tun_device *d, const struct lw_tun_setup *s, struct lw_err *err)
+static int set_link(struct lw_tun_device *d, const struct lw_tun_setup *s, const struct lw_host *h,
+                    struct lw_err *err)
 {
 	struct lw_tun_link want;
+	bool only_queue;
 	int r = lw_tun_link_get(s->name, &d->before);
 
 	if (r < 0)
 		return set_error(s, "name", "the state", r, err);
 	want = d->before;
 	want.mtu = s->mtu;
-	want.queue_len = s->queue_len;
+	want.queue_len = queue_len(d, s);
 	want.up = true;
-	if (d->before.mtu == want.mtu && d->before.queue_len == want.queue_len && d->before.up)
+	only_queue = d->before.mtu == want.mtu && d->before.up;
+	if (only_queue && d->before.queue_len == want.queue_len)
 		return 0;
 	r = lw_tun_link_set(&want);
 	d->changed = r != -EPERM; /* any other failure may have set a part */
-	if (r < 0)
-		return set_error(s, "mtu", "MTU and queue length", r, err);
-	return 0;
+	if (r == -EPERM && only_queue && s->queue_len == 0) {
+		lw_log(h, LW_LOG_WARN,
+		       "device %s keeps a queue of %u packets, since to make it %u needs root or "
+		       "CAP_NET_ADMIN",
+		       s->name, d->before.queue_len, want.queue_len);
+		return 0;
+	}
+	return r < 0 ? set_error(s, "mtu", "MTU and queue length", r, err) : 0;
 }
 
 static int set_address(struct lw_tun_device *d, const struct lw_tun_setup *s, struct lw_err *err)
@@ -243,7 +271,7 @@ int lw_tun_device_open(const struct lw_tun_setup *s, struct lw_tun_device *ret,
 	memcpy(ret->name, s->name, strlen(s->name) + 1);
 	r = open_queues(ret, s, err);
 	if (r == 0)
-		r = set_link(ret, s, err);
+		r = set_link(ret, s, h, err);
 	if (r == 0)
 		r = set_address(ret, s, err);
 	if (r == 0)

@@ -23,7 +23,8 @@ struct lw_tun_queue;
  * @address:   IPv4 address with prefix
  * @peer:      the other end, family 0 for none
  * @mtu:       bytes
- * @queue_len: packets that wait for us
+ * @queue_len: packets that wait for us; 0: as many as the role and superpackets ask for
+ * @role:      LW_ROLE_*
  * @queues:    one for each worker
  * @wish:      what to ask for of offload
  */
@@ -34,6 +35,7 @@ struct lw_tun_setup {
 	struct lw_addr peer;
 	uint32_t mtu;
 	uint32_t queue_len;
+	uint32_t role;
 	uint32_t queues;
 	struct lw_tun_wish wish;
 };

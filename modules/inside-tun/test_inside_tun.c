@@ -32,7 +32,7 @@ static void options__defaults_and_values__reach_their_members(void **state)
 	assert_int_equal(lw_values_init(laneway_module.options, &o, &err), 0);
 	assert_string_equal(o.name, "lw0");
 	assert_string_equal(o.device, "/dev/net/tun");
-	assert_int_equal(o.queue_length, 1000);
+	assert_int_equal(o.queue_length, 0);
 	assert_int_equal(o.offload, BED_AUTO);
 	assert_int_equal(o.tso, BED_AUTO);
 	assert_int_equal(o.uso, BED_AUTO);
@@ -211,6 +211,33 @@ static void prepare__no_address__takes_that_of_the_role(void **state)
 	assert_int_equal(bed_address("lw0"), 0x64400006);
 	assert_int_equal(bed_netmask("lw0"), 0xffffffff);
 	assert_int_equal(bed_far_end("lw0"), 0x64400005);
+	bed_stop(&b);
+}
+
+static void prepare__no_queue_length__takes_that_of_the_role(void **state)
+{
+	struct bed b;
+
+	(void)state;
+	NEEDS_BED();
+	bed_init(&b);
+	b.opts.queue_length = 0;
+	bed_start(&b);
+	assert_int_equal(bed_queue_len("lw0"), 10000);
+	bed_stop(&b);
+	b.env.role = LW_ROLE_CLIENT;
+	bed_start(&b);
+	assert_int_equal(bed_queue_len("lw0"), 4000);
+	bed_stop(&b);
+	if (bed_lacks_offload())
+		return;
+	b.env.caps_wanted = LW_TUN_CAPS_SEND; /* read one by one all the same */
+	bed_start(&b);
+	assert_int_equal(bed_queue_len("lw0"), 4000);
+	bed_stop(&b);
+	b.env.caps_wanted = BED_CAPS;
+	bed_start(&b);
+	assert_int_equal(bed_queue_len("lw0"), 2000);
 	bed_stop(&b);
 }
 
@@ -457,6 +484,7 @@ int main(void)
 		cmocka_unit_test(prepare__no_privileges__is_not_permitted),
 		cmocka_unit_test(prepare__server__sets_the_device_up_and_destroy_removes_it),
 		cmocka_unit_test(prepare__no_address__takes_that_of_the_role),
+		cmocka_unit_test(prepare__no_queue_length__takes_that_of_the_role),
 		cmocka_unit_test(prepare__two_workers__each_has_a_queue),
 		cmocka_unit_test(worker_start__host_cannot_watch__fails_with_a_sentence),
 		cmocka_unit_test(recv__packets_sent_to_the_device__come_out_whole),

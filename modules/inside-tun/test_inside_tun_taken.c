@@ -234,6 +234,34 @@ static void prepare__persistent_device__is_used_and_left_as_it_was(void **state)
 	}
 }
 
+/* a queue of the operator's that is longer than ours stays, where none is asked for */
+static void prepare__persistent_device_with_a_long_queue__keeps_it(void **state)
+{
+	static const struct {
+		uint32_t had;
+		int64_t asked;
+		int gets;
+	} rows[] = { { 30000, 0, 30000 }, { 9999, 0, 10000 }, { 30000, 700, 700 } };
+	struct lw_tun_link link;
+	struct bed b;
+
+	(void)state;
+	NEEDS_BED();
+	for (size_t i = 0; i < 3; i++) {
+		bed_persist("lw0", 0);
+		assert_int_equal(lw_tun_link_get("lw0", &link), 0);
+		link.queue_len = rows[i].had;
+		assert_int_equal(lw_tun_link_set(&link), 0);
+		bed_init(&b);
+		b.opts.queue_length = rows[i].asked;
+		bed_start(&b);
+		assert_int_equal(bed_queue_len("lw0"), rows[i].gets);
+		bed_stop(&b);
+		assert_int_equal(bed_queue_len("lw0"), rows[i].had);
+		bed_unpersist("lw0", 0);
+	}
+}
+
 static void prepare__persistent_device_with_one_queue__is_refused_for_two(void **state)
 {
 	struct bed b;
@@ -362,6 +390,7 @@ int main(void)
 		cmocka_unit_test(prepare__name_of_another_kind_of_device__is_refused),
 		cmocka_unit_test(prepare__persistent_device_in_use__is_refused),
 		cmocka_unit_test(prepare__persistent_device__is_used_and_left_as_it_was),
+		cmocka_unit_test(prepare__persistent_device_with_a_long_queue__keeps_it),
 		cmocka_unit_test(prepare__persistent_device_with_one_queue__is_refused_for_two),
 		cmocka_unit_test(prepare__persistent_device_set_up_by_the_operator__is_left_alone),
 		cmocka_unit_test(prepare__persistent_device_with_old_offload__gives_bare_packets),
