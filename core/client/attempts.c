@@ -53,6 +53,15 @@ static struct lw_tunnel *by_inside(void *role, const struct lw_packet *p)
 	return a->winner != NULL ? a->winner->timed.tunnel : NULL;
 }
 
+/* A socket hears its server only. */
+static bool knows(void *role, const struct lw_port *port, const struct lw_packet *dgram)
+{
+	(void)role;
+	(void)port;
+	(void)dgram;
+	return true;
+}
+
 /* Each attempt has a socket of its own. */
 static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_packet *dgram)
 {
@@ -166,6 +175,7 @@ static void port_dead(void *role, struct lw_port *port, uint32_t tag, int error)
 
 static const struct lw_role_ops role_ops = {
 	.by_inside = by_inside,
+	.knows = knows,
 	.by_dgram = by_dgram,
 	.after_dgrams = after_dgrams,
 	.event = on_event,

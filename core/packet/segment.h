@@ -66,6 +66,12 @@ struct lw_seg {
  */
 int lw_seg_init(struct lw_seg *g, struct lw_packet *p);
 
+/* lw_seg_len_max() - bytes of the longest segment that is still to come, or more */
+static inline uint32_t lw_seg_len_max(const struct lw_seg *g)
+{
+	return g->count > 1 ? (uint32_t)g->hl + g->super->gso_size : g->super->len;
+}
+
 /**
  * lw_seg_copy() - write the next segment somewhere else
  *

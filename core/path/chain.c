@@ -28,6 +28,10 @@ static void compact(struct lw_chain *c, struct lw_batch *b, struct lw_batch *rep
 			b->pkt[kept++] = *p;
 		} else if (p->verdict == LW_VERDICT_REPLY && reply->n < reply->cap) {
 			p->verdict = LW_VERDICT_PASS;
+			/* it answers a superpacket with one packet, its checksum complete */
+			p->gso_type = LW_GSO_NONE;
+			p->gso_size = 0;
+			p->flags = 0;
 			reply->pkt[reply->n++] = *p;
 		} else {
 			add(&c->dropped, 1);

@@ -2,6 +2,8 @@
 /* Outside -> inside. */
 #include <errno.h>
 
+#include "base/log.h"
+#include "packet/coalesce.h"
 #include "packet/ipv4.h"
 #include "packet/rewrite.h"
 #include "path/path_priv.h"
@@ -17,33 +19,107 @@ static void rewrite_egress(struct lw_path *p, struct lw_packet *pkt)
 		(void)lw_rewrite_dst(pkt, lw_ipv4_number(&p->tun_address));
 }
 
+/* Kinds of superpackets that the inside takes now: LW_COALESCE_*. */
+static uint32_t mergeable(const struct lw_path *p, uint64_t at)
+{
+	static const struct {
+		uint8_t gso;
+		uint64_t cap;
+	} kinds[] = { { LW_GSO_TCP4, LW_CAP_SEND_TSO },
+		      { LW_GSO_TCP6, LW_CAP_SEND_TSO },
+		      { LW_GSO_UDP, LW_CAP_SEND_USO } };
+	uint32_t types = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if ((p->inside_caps.flags & kinds[i].cap) != 0 &&
+		    at >= p->merge_off_until_us[kinds[i].gso])
+			types |= 1u << kinds[i].gso;
+	}
+	return types;
+}
+
+static uint32_t segments_of(const struct lw_packet *p, uint32_t n)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += p[i].gso_size > 0 ? p[i].n_more + 1u : 1u;
+	return sum;
+}
+
+/* Offers packets from the first on; *ret_done of n were taken. */
+static int offer(struct lw_path *p, struct lw_packet *pkt, uint32_t n, uint32_t *ret_done)
+{
+	struct lw_batch b = { .pkt = pkt, .n = n, .cap = n };
+	uint32_t taken = 0;
+	int r = p->inside->send(p->inside_inst, p->inside_w, &b, &taken);
+
+	taken = lw_send_taken(r, taken, n);
+	lw_path_add(&p->counters.inside_tx, segments_of(pkt, taken));
+	lw_path_add(&p->counters.inside_tx_bytes, lw_path_bytes(pkt, taken));
+	*ret_done = taken;
+	return r;
+}
+
+/* Offers packets until all were taken or lost. True: all were taken. */
+static bool offer_all(struct lw_path *p, struct lw_packet *pkt, uint32_t n)
+{
+	uint32_t lost = 0;
+
+	for (uint32_t done = 0; done < n; done++) {
+		uint32_t taken;
+
+		(void)offer(p, pkt + done, n - done, &taken);
+		done += taken;
+		lost += done < n;
+	}
+	lw_path_add(&p->counters.inside_tx_dropped, lost);
+	return lost == 0;
+}
+
+/* The inside did not take this superpacket. If it takes the packets of it, it was the form. */
+static void unmerge(struct lw_path *p, const struct lw_packet *pkt, uint64_t at)
+{
+	uint8_t kind = pkt->gso_type;
+
+	lw_path_add(&p->counters.inside_tx_refused, 1);
+	lw_batch_reset(p->undone);
+	if (lw_coalesce_undo(pkt, p->undone) < 0 || !offer_all(p, p->undone->pkt, p->undone->n))
+		return;
+	p->merge_off_until_us[kind] = at + LW_SEND_RUNS_OFF_US;
+	lw_log_write(LW_LOG_WARN, "inside",
+	             "the kernel refuses superpackets, sending their packets one by one for "
+	             "10 minutes");
+}
+
 /*
  * What passed the filters, or their answers, under the addresses that the system knows. A write to
  * the inside never waits: what it does not take is lost and counted.
  */
 void lw_path_send_inside(struct lw_path *p, struct lw_batch *b)
 {
+	uint64_t at = p->inside_w->now_us;
 	uint32_t done = 0;
 
 	LW_BATCH_FOREACH (pkt, b)
 		rewrite_egress(p, pkt);
+	if (p->merging != NULL && b->n > 1) {
+		lw_coalesce_batch(p->merging, b, mergeable(p, at));
+		LW_BATCH_FOREACH (pkt, b)
+			lw_path_add(&p->counters.inside_tx_merged, pkt->gso_size > 0);
+	}
 	while (done < b->n) {
-		const uint32_t n = b->n - done;
-		struct lw_batch rest = *b;
-		uint32_t taken = 0;
-		int r;
+		uint32_t taken;
+		int r = offer(p, b->pkt + done, b->n - done, &taken);
 
-		rest.pkt += done;
-		rest.n = n;
-		r = p->inside->send(p->inside_inst, p->inside_w, &rest, &taken);
-		taken = lw_send_taken(r, taken, n);
-		lw_path_add(&p->counters.inside_tx, taken);
-		lw_path_add(&p->counters.inside_tx_bytes, lw_path_bytes(b->pkt + done, taken));
 		done += taken;
-		if (done < b->n) {
-			lw_path_add(&p->counters.inside_tx_dropped, 1);
-			done++;
-		}
+		if (done == b->n)
+			break;
+		if (r == -EOPNOTSUPP && b->pkt[done].gso_size > 0)
+			unmerge(p, &b->pkt[done], at);
+		else
+			lw_path_add(&p->counters.inside_tx_dropped, segments_of(&b->pkt[done], 1));
+		done++;
 	}
 }
 
@@ -83,6 +159,41 @@ static bool is_crowded(const struct lw_batch *b)
 	return b->n > b->cap / 2 || b->arena_used > b->arena_cap / 2;
 }
 
+static void take_datagram(struct lw_path *p, struct lw_port *port, struct lw_packet *dgram,
+                          uint64_t at)
+{
+	struct lw_tunnel *t = p->ops->by_dgram(p->role, port, dgram);
+
+	if (t == NULL)
+		return;
+	struct lw_sink k = lw_path_sink(p, t);
+
+	(void)lw_tunnel_rx(t, dgram, at, &k);
+	lw_path_after(p, t, &k);
+	if (is_crowded(p->tx))
+		lw_path_flush_inside(p, at);
+}
+
+/* A run whose sender is unknown, as the copies of a hello, is looked at one by one. */
+static void take_pieces(struct lw_path *p, struct lw_port *port, const struct lw_packet *run,
+                        uint64_t at)
+{
+	for (uint32_t off = 0; off < run->len; off += run->gso_size) {
+		uint32_t left = run->len - off;
+		struct lw_packet *piece;
+
+		if (port->pieces->n == port->pieces->cap)
+			return; /* strangers are served so many at a time */
+		piece = &port->pieces->pkt[port->pieces->n++];
+		*piece = *run;
+		piece->gso_type = LW_GSO_NONE;
+		piece->gso_size = 0;
+		piece->off += off;
+		piece->len = left < run->gso_size ? left : run->gso_size;
+		take_datagram(p, port, piece, at);
+	}
+}
+
 int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint64_t at)
 {
 	int r;
@@ -90,17 +201,12 @@ int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint
 	lw_batch_reset(port->rx);
 	r = port->module->ops.udp->recv(port->inst, port->w, tag, port->rx);
 	lw_path_add(&p->counters.outside_rx, port->rx->n);
+	lw_batch_reset(port->pieces);
 	LW_BATCH_FOREACH (dgram, port->rx) {
-		struct lw_tunnel *t = p->ops->by_dgram(p->role, port, dgram);
-
-		if (t == NULL)
-			continue;
-		struct lw_sink k = lw_path_sink(p, t);
-
-		(void)lw_tunnel_rx(t, dgram, at, &k);
-		lw_path_after(p, t, &k);
-		if (is_crowded(p->tx))
-			lw_path_flush_inside(p, at);
+		if (dgram->gso_size > 0 && !p->ops->knows(p->role, port, dgram))
+			take_pieces(p, port, dgram, at);
+		else
+			take_datagram(p, port, dgram, at);
 	}
 	p->ops->after_dgrams(p->role, port);
 	lw_path_flush(p, at); /* before the batch is read over: packets are views into it */

@@ -2,6 +2,7 @@
 /* Inside -> outside. */
 #include <errno.h>
 
+#include "base/log.h"
 #include "packet/ipv4.h"
 #include "packet/rewrite.h"
 #include "path/path_priv.h"
@@ -80,6 +81,11 @@ static void flush_senders(struct lw_path *p, uint64_t at)
 			continue;
 		if (!lw_sender_flush(&port->sender, at) && port->sender.retry_at_us == UINT64_MAX)
 			p->driver_ops->want_write(p->driver, port, port->sender.blocked_tag);
+		if (port->sender.runs_refused)
+			lw_log_write(LW_LOG_WARN, port->module->name,
+			             "the kernel refuses runs of datagrams, sending them one by "
+			             "one for 10 minutes");
+		port->sender.runs_refused = false;
 	}
 }
 
@@ -96,12 +102,13 @@ void lw_path_flush_outside(struct lw_path *p, uint64_t at)
 static bool stream_waits(const struct lw_path *p, const struct lw_packet *pkt)
 {
 	const struct lw_tunnel *t = lw_path_tunnel(pkt);
+	uint32_t one = pkt->gso_size > 0 ? pkt->gso_size + (uint32_t)LW_SEG_HEADER_MAX : pkt->len;
 
 	if (p->role_kind != LW_ROLE_CLIENT || !t->is_stream || t->state != LW_TUNNEL_ONLINE)
 		return false;
 	return t->stream.used > LW_STREAM_MAX / 2 ||
 	       (t->stream.used > 0 &&
-	        lw_stream_room(&t->stream, false) < pkt->len + STREAM_RECORD_EXTRA);
+	        lw_stream_room(&t->stream, false) < one + STREAM_RECORD_EXTRA);
 }
 
 bool lw_path_paused(const struct lw_path *p)
@@ -131,7 +138,7 @@ static bool admit(struct lw_path *p, struct lw_packet *pkt)
 {
 	struct lw_tunnel *t;
 
-	if (!lw_chain_in_bounds(pkt) || pkt->len > p->inside_mtu ||
+	if (!lw_chain_in_bounds(pkt) || (pkt->gso_size == 0 && pkt->len > p->inside_mtu) ||
 	    !lw_ipv4_valid(lw_packet_data(pkt), pkt->len)) {
 		lw_path_add(&p->counters.inside_invalid, 1);
 		return false;
@@ -179,6 +186,12 @@ static void make_room(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
 	lw_path_flush_outside(p, at);
 }
 
+/* Begins with the segments of a packet, none of which may be larger than the tunnel carries. */
+static bool cut(struct lw_path *p, struct lw_packet *pkt)
+{
+	return lw_seg_init(&p->seg, pkt) == 0 && lw_seg_len_max(&p->seg) <= p->inside_mtu;
+}
+
 /* false: no room outside; the packet waits as it is */
 static bool transmit(struct lw_path *p, uint64_t at)
 {
@@ -187,10 +200,10 @@ static bool transmit(struct lw_path *p, uint64_t at)
 	while (p->next < p->rx->n) {
 		struct lw_packet *pkt = &p->rx->pkt[p->next];
 		struct lw_tunnel *t = lw_path_tunnel(pkt);
-		struct lw_sink k = { .wire = lw_path_port(t)->wire, .inside = p->tx };
+		struct lw_sink k = lw_path_sink_as_is(p, t);
 		int r = 0;
 
-		if (!p->seg_open && lw_seg_init(&p->seg, pkt) < 0)
+		if (!p->seg_open && !cut(p, pkt))
 			lw_path_add(&p->counters.inside_invalid, 1);
 		else
 			r = lw_tunnel_tx(t, &p->seg, at, &k);

@@ -44,12 +44,31 @@ static int port_init(struct lw_port *port)
 {
 	if (port->tcp)
 		return 0;
-	port->rx = batch_create(LW_UDP_RX_PACKETS, LW_UDP_RX_BYTES, true);
+	port->rx = batch_create(
+		LW_UDP_RX_PACKETS,
+		port->caps.flags & LW_CAP_GRO ? LW_UDP_RX_RUN_BYTES : LW_UDP_RX_BYTES, true);
+	port->pieces = batch_create(LW_UDP_RX_PIECES, 0, false);
 	port->wire = batch_create(LW_WIRE_PACKETS, LW_WIRE_BYTES, true);
-	if (port->rx == NULL || port->wire == NULL)
+	if (port->rx == NULL || port->pieces == NULL || port->wire == NULL)
 		return -ENOMEM;
 	lw_sender_init(&port->sender, port->module->ops.udp, port->inst, port->w, port->wire);
+	if (port->caps.flags & LW_CAP_GSO) {
+		port->sender.run_segs = port->caps.max_segs;
+		port->sender.run_bytes = port->caps.max_bytes;
+	}
 	return 0;
+}
+
+static int merging_init(struct lw_path *p)
+{
+	const struct lw_coalesce_conf conf = { .packets = LW_INSIDE_TX_PACKETS,
+		                               .max_segs = p->inside_caps.max_segs,
+		                               .max_bytes = p->inside_caps.max_bytes };
+
+	if ((p->inside_caps.flags & (LW_CAP_SEND_TSO | LW_CAP_SEND_USO)) == 0)
+		return 0;
+	p->undone = batch_create(LW_COALESCE_SEGS_MAX + 1, 0, false);
+	return p->undone != NULL ? lw_coalesce_create(&conf, &p->merging) : -ENOMEM;
 }
 
 int lw_path_init(struct lw_path *p, uint32_t chunks)
@@ -58,7 +77,8 @@ int lw_path_init(struct lw_path *p, uint32_t chunks)
 	p->tx = batch_create(LW_INSIDE_TX_PACKETS, LW_INSIDE_TX_BYTES, false);
 	p->reply = batch_create(LW_INSIDE_RX_PACKETS, 0, false);
 	p->tcp_buf = malloc(LW_TCP_RX_BYTES);
-	if (p->rx == NULL || p->tx == NULL || p->reply == NULL || p->tcp_buf == NULL)
+	if (p->rx == NULL || p->tx == NULL || p->reply == NULL || p->tcp_buf == NULL ||
+	    merging_init(p) < 0)
 		return -ENOMEM;
 	p->rx->headroom = LW_INSIDE_HEADROOM;
 	for (uint32_t i = 0; i < p->n_ports; i++) {
@@ -73,15 +93,28 @@ void lw_path_fini(struct lw_path *p)
 	batch_destroy(p->rx);
 	batch_destroy(p->tx);
 	batch_destroy(p->reply);
+	batch_destroy(p->undone);
+	lw_coalesce_destroy(p->merging);
 	free(p->tcp_buf);
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		batch_destroy(p->ports[i].rx);
+		batch_destroy(p->ports[i].pieces);
 		batch_destroy(p->ports[i].wire);
 	}
 	lw_chunk_pool_fini(&p->chunks);
 }
 
 /* --- what every call to a tunnel is followed by --- */
+
+struct lw_sink lw_path_sink_as_is(struct lw_path *p, struct lw_tunnel *t)
+{
+	const struct lw_port *port = lw_path_port(t);
+
+	return (struct lw_sink){ .wire = port->wire,
+		                 .inside = p->tx,
+		                 .run_segs = lw_sender_run_segs(&port->sender, port->w->now_us),
+		                 .run_bytes = port->sender.run_bytes };
+}
 
 struct lw_sink lw_path_sink(struct lw_path *p, struct lw_tunnel *t)
 {
@@ -90,7 +123,7 @@ struct lw_sink lw_path_sink(struct lw_path *p, struct lw_tunnel *t)
 	/* room for the largest answer: a sender that takes nothing loses what comes later */
 	if (!port->tcp && port->wire->cap - port->wire->n < LW_SINK_DATAGRAMS)
 		(void)lw_sender_flush(&port->sender, port->w->now_us);
-	return (struct lw_sink){ .wire = port->wire, .inside = p->tx };
+	return lw_path_sink_as_is(p, t);
 }
 
 void lw_path_mark_dirty(struct lw_path *p, struct lw_tunnel *t)

@@ -12,6 +12,7 @@
 
 #include <laneway/module.h>
 
+#include "packet/coalesce.h"
 #include "path/chain.h"
 #include "path/send.h"
 #include "session/tunnel.h"
@@ -25,6 +26,8 @@
 #define LW_INSIDE_TX_BYTES   (512u << 10)
 #define LW_UDP_RX_PACKETS    64u
 #define LW_UDP_RX_BYTES      (256u << 10)
+#define LW_UDP_RX_RUN_BYTES  (16u * (66u << 10)) /* where datagrams come in runs */
+#define LW_UDP_RX_PIECES     128u                /* datagrams of strangers that came in runs */
 #define LW_WIRE_PACKETS      256u
 #define LW_WIRE_BYTES        (512u << 10)
 #define LW_TCP_RX_BYTES      (256u << 10)
@@ -37,16 +40,22 @@ struct lw_port {
 	struct lw_worker *w;
 	uint32_t index;
 	bool tcp;
-	struct lw_batch *rx;     /* UDP */
-	struct lw_batch *wire;   /* UDP */
-	struct lw_sender sender; /* UDP */
+	struct lw_caps caps; /* what prepare() granted */
+	/* UDP */
+	struct lw_batch *rx;
+	struct lw_batch *pieces; /* of runs whose sender is unknown: views into rx */
+	struct lw_batch *wire;
+	struct lw_sender sender;
 };
 
 /* what a role supplies: server: tables and pool, client: its one tunnel */
 struct lw_role_ops {
 	/* the tunnel of an inside packet, or NULL */
 	struct lw_tunnel *(*by_inside)(void *role, const struct lw_packet *p);
-	/* the tunnel of a datagram; NULL: dropped, or kept for the listener */
+	/* does this come from a peer of a tunnel? Then a run of datagrams is its as a whole */
+	bool (*knows)(void *role, const struct lw_port *port, const struct lw_packet *dgram);
+	/* the tunnel of a datagram, or of a run from a known peer; NULL: dropped, or kept for the
+	 * listener until after_dgrams */
 	struct lw_tunnel *(*by_dgram)(void *role, struct lw_port *port, struct lw_packet *dgram);
 	/* after each batch of datagrams: serve what by_dgram kept */
 	void (*after_dgrams)(void *role, struct lw_port *port);
@@ -76,6 +85,8 @@ struct lw_path_counters {
 	uint64_t inside_tx_dropped;
 	uint64_t inside_no_session;
 	uint64_t inside_invalid;
+	uint64_t inside_tx_merged;  /* superpackets to the inside */
+	uint64_t inside_tx_refused; /* of these, such that it did not take */
 	uint64_t outside_rx;
 };
 
@@ -90,14 +101,18 @@ struct lw_path {
 	const struct lw_inside_ops *inside;
 	void *inside_inst;
 	struct lw_worker *inside_w;
+	struct lw_caps inside_caps;
 	struct lw_chain chain;
 	struct lw_port ports[LW_PATH_PORTS];
 	uint32_t n_ports;
-	struct lw_batch *rx;    /* from the inside */
-	struct lw_batch *tx;    /* to the inside: what sinks get */
-	struct lw_batch *reply; /* answers of filters: views */
-	uint32_t next;          /* packets of rx that are gone */
-	struct lw_seg seg;      /* of rx->pkt[next], where a tunnel had no room */
+	struct lw_batch *rx;         /* from the inside */
+	struct lw_batch *tx;         /* to the inside: what sinks get */
+	struct lw_batch *reply;      /* answers of filters: views */
+	struct lw_batch *undone;     /* packets of a superpacket that the inside refused: views */
+	struct lw_coalesce *merging; /* NULL: the inside takes no superpackets */
+	uint64_t merge_off_until_us[LW_GSO_RUN]; /* for each kind */
+	uint32_t next;                           /* packets of rx that are gone */
+	struct lw_seg seg;                       /* of rx->pkt[next], where a tunnel had no room */
 	bool seg_open;
 	uint8_t *tcp_buf;
 	struct lw_tunnel *dirty; /* streams to flush */

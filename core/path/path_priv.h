@@ -29,7 +29,8 @@ static inline struct lw_port *lw_path_port(const struct lw_tunnel *t)
 	return t->port;
 }
 
-/* path.c */
+/* path.c: a sink with the room that there is now */
+struct lw_sink lw_path_sink_as_is(struct lw_path *p, struct lw_tunnel *t);
 void lw_path_mark_dirty(struct lw_path *p, struct lw_tunnel *t);
 
 /* ingress.c: send what tunnels made, as far as sockets take it */

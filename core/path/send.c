@@ -13,6 +13,7 @@ static void forget(struct lw_sender *s)
 	lw_batch_reset(s->wire);
 	s->done = 0;
 	s->blocked = false;
+	s->cutting = false;
 }
 
 /*
@@ -32,6 +33,7 @@ static void give_up(struct lw_sender *s)
 	}
 	s->done = kept;
 	s->blocked = false;
+	s->cutting = false; /* what was being cut waited for that socket */
 }
 
 /* The socket takes no more. The wait begins with the last packet that it took. */
@@ -56,25 +58,99 @@ void lw_sender_init(struct lw_sender *s, const struct lw_outside_udp_ops *ops, v
 	*s = (struct lw_sender){ .ops = ops, .inst = inst, .w = w, .wire = wire };
 }
 
-static int send_rest(struct lw_sender *s)
+static int offer(struct lw_sender *s, struct lw_packet *pkt, uint32_t n, uint32_t *ret_taken)
 {
-	const uint32_t n = s->wire->n - s->done;
 	struct lw_batch rest = *s->wire;
 	uint32_t taken = 0;
 	int r;
 
-	rest.pkt += s->done;
+	rest.pkt = pkt;
 	rest.n = n;
 	r = s->ops->send(s->inst, s->w, &rest, &taken);
-	taken = lw_send_taken(r, taken, n);
+	*ret_taken = lw_send_taken(r, taken, n);
+	return r;
+}
+
+static int send_rest(struct lw_sender *s)
+{
+	uint32_t taken;
+	int r = offer(s, &s->wire->pkt[s->done], s->wire->n - s->done, &taken);
+
 	add(&s->sent, taken);
 	s->done += taken;
 	return r;
 }
 
+/* --- a run that does not go as one --- */
+
+static bool begin_cut(struct lw_sender *s, int r)
+{
+	const struct lw_packet *p = &s->wire->pkt[s->done];
+
+	if (p->gso_type != LW_GSO_RUN || p->gso_size == 0 || (r != -EOPNOTSUPP && r != -EMSGSIZE))
+		return false;
+	s->cutting = true;
+	s->cut_at = 0;
+	s->cut_refused = r == -EOPNOTSUPP;
+	add(&s->cut, 1);
+	return true;
+}
+
+/* Was that the last of it? */
+static void end_cut(struct lw_sender *s, uint64_t at)
+{
+	if (s->cut_at < s->wire->pkt[s->done].len)
+		return;
+	s->cutting = false;
+	s->done++;
+	if (s->cut_refused && at >= s->runs_off_until_us) {
+		s->runs_off_until_us = at + LW_SEND_RUNS_OFF_US;
+		s->runs_refused = true;
+	}
+}
+
+static uint32_t make_pieces(struct lw_sender *s)
+{
+	const struct lw_packet *p = &s->wire->pkt[s->done];
+	uint32_t at = s->cut_at;
+	uint32_t n = 0;
+
+	while (n < LW_SEND_PIECES && at < p->len) {
+		struct lw_packet *piece = &s->pieces[n++];
+
+		*piece = *p;
+		piece->gso_type = LW_GSO_NONE;
+		piece->gso_size = 0;
+		piece->off = p->off + at;
+		piece->len = p->len - at < p->gso_size ? p->len - at : p->gso_size;
+		at += piece->len;
+	}
+	return n;
+}
+
+/* As many pieces as go in one call; one that is refused is lost, as on a network. */
+static int send_pieces(struct lw_sender *s, uint64_t at)
+{
+	uint32_t n = make_pieces(s);
+	uint32_t taken;
+	int r = offer(s, s->pieces, n, &taken);
+
+	for (uint32_t i = 0; i < taken; i++)
+		s->cut_at += s->pieces[i].len;
+	add(&s->sent, taken);
+	if (taken < n && r != -EAGAIN && r != -ENOBUFS) {
+		s->cut_at += s->pieces[taken].len;
+		s->cut_refused = s->cut_refused && r != -EMSGSIZE;
+		add(&s->dropped, 1);
+		r = 0;
+	}
+	end_cut(s, at);
+	return r;
+}
+
 bool lw_sender_flush(struct lw_sender *s, uint64_t at)
 {
-	uint32_t before = s->done;
+	uint64_t before = s->sent;
 
 	if (s->blocked && at < s->retry_at_us) {
 		if (!is_too_late(s, at))
@@ -82,22 +158,21 @@ bool lw_sender_flush(struct lw_sender *s, uint64_t at)
 		give_up(s);
 	}
 	while (s->done < s->wire->n) {
-		int r = send_rest(s);
+		int r = s->cutting ? send_pieces(s, at) : send_rest(s);
 
-		if (s->done == s->wire->n)
-			break;
+		if (s->done == s->wire->n || r == 0)
+			continue;
 		if (r == -EAGAIN || r == -ENOBUFS) {
-			block(s, at, r, s->done > before);
+			block(s, at, r, s->sent > before);
 			if (!is_too_late(s, at))
 				return false;
 			give_up(s);
-			before = s->done;
-			continue;
+			before = s->sent;
+		} else if (!begin_cut(s, r)) {
+			/* too large for the path, refused, unreachable: lost, as on a network */
+			s->done++;
+			add(&s->dropped, 1);
 		}
-		/* too large for the path, refused, unreachable: this one is lost, as on a network
-		 */
-		s->done++;
-		add(&s->dropped, 1);
 	}
 	forget(s);
 	return true;

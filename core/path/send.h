@@ -2,6 +2,9 @@
 /*
  * The policy of sending datagrams: what a module's send() answers, and what follows from it
  * (laneway/module.h, "Sending"). Order is kept: nothing overtakes what waits.
+ *
+ * A run that is refused, or too large, is sent again cut at its stride. If the pieces pass, it was
+ * the form: no runs are made for LW_SEND_RUNS_OFF_US. If one is too large, it was the path's MTU.
  */
 #ifndef LW_PATH_SEND_H
 #define LW_PATH_SEND_H
@@ -15,6 +18,10 @@
 #define LW_SEND_WAIT_US 20000u
 /* pause after -ENOBUFS */
 #define LW_SEND_RETRY_US 1000u
+/* runs that the kernel refused are tried again after so long */
+#define LW_SEND_RUNS_OFF_US 600000000u
+/* pieces of a run that are offered at once when it is sent cut */
+#define LW_SEND_PIECES 64u
 
 /* lw_send_taken() - how many of n packets a send() took that answered r and `taken`: 0 means all,
  * and none can be taken that was not given */
@@ -33,10 +40,21 @@ struct lw_sender {
 	uint32_t blocked_tag;  /* the socket that said -EAGAIN */
 	uint64_t blocked_since_us;
 	uint64_t retry_at_us; /* UINT64_MAX: only an edge helps */
+	/* what prepare() granted: datagrams and bytes of a run; 0 datagrams: single ones only */
+	uint32_t run_segs;
+	uint32_t run_bytes;
+	uint64_t runs_off_until_us; /* the kernel refused one */
+	bool runs_refused;          /* that is news, which the caller takes back */
+	/* the packet that is sent piece by piece, for it did not go as a run */
+	bool cutting;
+	bool cut_refused; /* the kernel refused the form, not the size */
+	uint32_t cut_at;  /* bytes of it that are gone */
+	struct lw_packet pieces[LW_SEND_PIECES];
 	/* one writer, relaxed readers */
 	uint64_t sent;
 	uint64_t dropped;
 	uint64_t blocks;
+	uint64_t cut;
 };
 
 /* lw_sender_init() - nothing waits; @wire has endpoints and outlives the sender */
@@ -49,6 +67,12 @@ void lw_sender_init(struct lw_sender *s, const struct lw_outside_udp_ops *ops, v
  * Return: true when nothing waits any more; false: blocked, see blocked_tag and retry_at_us.
  */
 bool lw_sender_flush(struct lw_sender *s, uint64_t at);
+
+/* lw_sender_run_segs() - most datagrams that a run may have now; 0: make none */
+static inline uint32_t lw_sender_run_segs(const struct lw_sender *s, uint64_t at)
+{
+	return at < s->runs_off_until_us ? 0 : s->run_segs;
+}
 
 /* lw_sender_unblock() - an edge came for this tag */
 void lw_sender_unblock(struct lw_sender *s, uint32_t tag);

@@ -42,6 +42,17 @@ bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 
 /* --- datagrams --- */
 
+/* Under its own id, so that a peer that begins anew on this address is told apart by by_dgram(). */
+static bool knows(void *role, const struct lw_port *port, const struct lw_packet *dgram)
+{
+	struct lw_sessions *s = role;
+	const struct lw_record *rec = lw_record_find(s, port, dgram->endpoint);
+	struct lw_wire_header h;
+
+	return rec != NULL && lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) == 0 &&
+	       h.session == rec->id;
+}
+
 /* wire.md 1.5, steps 1 to 7. Roaming finds its place where an id is known and the address is not.
  */
 static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_packet *dgram)
@@ -257,6 +268,7 @@ static void port_dead(void *role, struct lw_port *port, uint32_t tag, int error)
 
 static const struct lw_role_ops role_ops = {
 	.by_inside = by_inside,
+	.knows = knows,
 	.by_dgram = by_dgram,
 	.after_dgrams = after_dgrams,
 	.event = on_event,

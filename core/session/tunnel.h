@@ -65,10 +65,13 @@ struct lw_event {
  * wire:   datagrams for the peer, Lightway header included (UDP)
  * stream: ciphertext for the peer (TCP)
  * inside: packets for the chain: views into what came in, or into its own arena (TCP, fragments)
+ * run_*:  limits of a run, in datagrams and bytes; 0 datagrams: single ones only
  */
 struct lw_sink {
 	struct lw_batch *wire;
 	struct lw_batch *inside;
+	uint32_t run_segs;
+	uint32_t run_bytes;
 	struct lw_event events[LW_SINK_EVENTS];
 	uint32_t n_events;
 };

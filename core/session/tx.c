@@ -30,7 +30,7 @@ static int no_room(struct lw_tunnel *t)
 
 int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_sink *k)
 {
-	uint32_t bytes = g->super->len;
+	uint32_t bytes = lw_seg_len_max(g);
 
 	if (t->state != LW_TUNNEL_ONLINE || t->broken)
 		return 0;

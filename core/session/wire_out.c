@@ -9,6 +9,57 @@
 
 #define COPIES_AGGRESSIVE 3
 
+/* marks a packet of the wire batch that others of its session may join */
+#define JOINABLE 1
+
+/*
+ * Room for one datagram more at the end of the last packet, which becomes a run, or NULL. All
+ * datagrams of a run but the last are as long as the first. What ends a run, an ACK amid data, is
+ * shorter than it and may be its last; what begins one is data of the same session.
+ */
+static uint8_t *join_run(const struct lw_out *o, uint32_t len)
+{
+	struct lw_batch *b = o->k->wire;
+	struct lw_packet *p = b->n > 0 ? &b->pkt[b->n - 1] : NULL;
+	uint32_t at, end, stride;
+
+	if (o->k->run_segs == 0 || p == NULL || p->core[0] != o->t->s.serial ||
+	    p->core[1] != JOINABLE ||
+	    memcmp(p->endpoint, &o->t->endpoint, sizeof(*p->endpoint)) != 0)
+		return NULL;
+	stride = p->gso_size > 0 ? p->gso_size : p->len;
+	if (len > stride || stride > UINT16_MAX || p->len % stride != 0 ||
+	    p->len / stride >= o->k->run_segs || p->len + len > o->k->run_bytes)
+		return NULL;
+	/* the packet must be the last in the arena too */
+	at = (uint32_t)(p->buf - b->arena);
+	if (at + ((p->cap + 63u) & ~63u) != b->arena_used || len > b->arena_cap - b->arena_used)
+		return NULL;
+	p->gso_type = LW_GSO_RUN;
+	p->gso_size = (uint16_t)stride;
+	end = p->off + p->len;
+	p->len += len;
+	p->cap += len;
+	b->arena_used = at + ((p->cap + 63u) & ~63u);
+	if (b->arena_used > b->arena_cap)
+		b->arena_used = b->arena_cap;
+	return p->buf + end;
+}
+
+/* A packet of its own for one datagram, or NULL. */
+static uint8_t *begin_datagram(const struct lw_out *o, uint32_t len)
+{
+	struct lw_packet *p = lw_batch_reserve(o->k->wire, len);
+
+	if (p == NULL)
+		return NULL;
+	/* a copy, for the packet may outlive the session in the driver's queue */
+	*p->endpoint = o->t->endpoint;
+	p->core[0] = o->t->s.serial;
+	p->core[1] = o->t->aggressive ? 0 : JOINABLE;
+	return lw_packet_data(lw_batch_commit(o->k->wire, len));
+}
+
 /* The library gives one DTLS datagram a call; the header goes in front of it. */
 static int out_datagram(void *arg, const uint8_t *p, size_t len)
 {
@@ -17,21 +68,20 @@ static int out_datagram(void *arg, const uint8_t *p, size_t len)
 	const struct lw_wire_header h = { .session = t->id,
 		                          .major = LW_WIRE_MAJOR,
 		                          .minor = t->minor };
+	uint32_t total = (uint32_t)(LW_WIRE_HEADER_LEN + len);
 
 	o->calls++;
 	for (int i = 0; i < (t->aggressive ? COPIES_AGGRESSIVE : 1); i++) {
-		struct lw_packet *pkt =
-			lw_batch_reserve(o->k->wire, (uint32_t)(LW_WIRE_HEADER_LEN + len));
+		uint8_t *to = t->aggressive ? NULL : join_run(o, total);
 
-		if (pkt == NULL) {
+		if (to == NULL)
+			to = begin_datagram(o, total);
+		if (to == NULL) {
 			lw_count(t->counters, LW_CTR_SINK_FULL);
 			return 0; /* lost, as on a network: DTLS repairs it */
 		}
-		lw_wire_header_write(lw_packet_data(pkt), &h);
-		memcpy(lw_packet_data(pkt) + LW_WIRE_HEADER_LEN, p, len);
-		/* a copy, for the packet may outlive the session in the driver's queue */
-		*pkt->endpoint = t->endpoint;
-		(void)lw_batch_commit(o->k->wire, (uint32_t)(LW_WIRE_HEADER_LEN + len));
+		lw_wire_header_write(to, &h);
+		memcpy(to + LW_WIRE_HEADER_LEN, p, len);
 	}
 	return 0;
 }

@@ -189,14 +189,44 @@ void lw_engine_remove(struct lw_engine *e, struct lw_instance *in)
 	lw_instance_destroy(in);
 }
 
+/*
+ * A filter that takes no superpackets sees their segments, and complete checksums: then the inside
+ * delivers nothing else. On the way back filters see single packets in any case.
+ */
+static bool filters_take_superpackets(const struct lw_engine *e)
+{
+	for (uint32_t i = 0; i < e->n_instances; i++) {
+		const struct lw_instance *in = e->instances[i];
+
+		if (in->module->kind == LW_KIND_FILTER && !(in->caps.flags & LW_CAP_SUPER))
+			return false;
+	}
+	return true;
+}
+
+/* What the path can deal with. */
+static uint64_t caps_for(const struct lw_engine *e, uint32_t kind)
+{
+	switch (kind) {
+	case LW_KIND_INSIDE:
+		return LW_CAP_SEND_TSO | LW_CAP_SEND_USO |
+		       (filters_take_superpackets(e) ? LW_CAP_CSUM | LW_CAP_TSO | LW_CAP_USO : 0);
+	case LW_KIND_OUTSIDE_UDP:
+		return LW_CAP_GSO | LW_CAP_GRO;
+	default:
+		return 0;
+	}
+}
+
 int lw_engine_prepare(struct lw_engine *e, struct lw_instance *in, uint32_t role,
                       uint32_t inside_mtu, struct lw_err *err)
 {
-	const struct lw_env env = {
-		.size = sizeof(env), .role = role, .workers = 1, .inside_mtu = inside_mtu
-	};
+	const struct lw_env env = { .size = sizeof(env),
+		                    .role = role,
+		                    .workers = 1,
+		                    .inside_mtu = inside_mtu,
+		                    .caps_wanted = caps_for(e, in->module->kind) };
 
-	(void)e;
 	return lw_instance_prepare(in, &env, err);
 }
 
@@ -215,6 +245,7 @@ static int attach(struct lw_engine *e, struct lw_instance *in)
 			(struct lw_port){ .module = in->module,
 			                  .inst = in->inst,
 			                  .w = &in->workers[0],
+			                  .caps = in->caps,
 			                  .index = port,
 			                  .tcp = in->module->kind == LW_KIND_OUTSIDE_TCP };
 	} else if (in->module->kind == LW_KIND_INSIDE) {
@@ -240,6 +271,7 @@ int lw_engine_attach(struct lw_engine *e, struct lw_instance *inside, uint32_t i
 	p->inside = inside->module->ops.inside;
 	p->inside_inst = inside->inst;
 	p->inside_w = &inside->workers[0];
+	p->inside_caps = inside->caps;
 	p->inside_mtu = inside_mtu;
 	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++)
 		r = attach(e, e->instances[i]);

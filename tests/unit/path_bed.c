@@ -348,6 +348,18 @@ static struct lw_tunnel *by_inside(void *role, const struct lw_packet *p)
 	return NULL;
 }
 
+static bool knows(void *role, const struct lw_port *port, const struct lw_packet *dgram)
+{
+	const struct path_bed *b = role;
+
+	(void)port;
+	for (uint32_t i = 0; i < b->n_peers; i++) {
+		if (b->peers[i].listed && b->peers[i].tag == dgram->endpoint->tag)
+			return true;
+	}
+	return false;
+}
+
 static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_packet *dgram)
 {
 	struct path_bed *b = role;
@@ -394,6 +406,7 @@ static void gone(void *role, struct lw_tunnel *t)
 }
 
 static const struct lw_role_ops role_ops = { .by_inside = by_inside,
+	                                     .knows = knows,
 	                                     .by_dgram = by_dgram,
 	                                     .after_dgrams = after_dgrams,
 	                                     .event = on_event,
