@@ -20,14 +20,19 @@ struct lw_client_server {
 	bool tcp;
 };
 
+/* a module with its options, which outlive the run */
+struct lw_client_use {
+	const struct lw_module *module;
+	const void *opts;
+};
+
 /* what a client is to be; lives while it runs */
 struct lw_client_plan {
 	struct lw_client_server servers[LW_CLIENT_SERVERS];
 	uint32_t n_servers;
-	struct {
-		const struct lw_module *module;
-		const void *opts;
-	} inside[LW_CLIENT_INSIDES], udp, tcp; /* udp, tcp: NULL where no server needs it */
+	struct lw_client_use inside[LW_CLIENT_INSIDES];
+	struct lw_client_use udp; /* module NULL where no server needs it, as of tcp */
+	struct lw_client_use tcp;
 	uint32_t n_inside;
 	const uint8_t *ca_pem;
 	size_t ca_len;

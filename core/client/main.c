@@ -29,8 +29,6 @@ struct material {
 	char password[FIELD_MAX + 2];
 	struct lw_conf *conf;
 	struct lw_loader *loader;
-	void *udp_opts;
-	void *tcp_opts;
 };
 
 static const char *item(const struct lw_list *list, uint32_t i)
@@ -198,34 +196,30 @@ static void make_routes(struct material *m, const struct lw_client_options *o)
 	make_prefixes(m, o);
 }
 
-/* An outside module with its defaults, where a server needs it. */
-static int load_outside(struct material *m, const char *name, const struct lw_module **ret,
-                        void **ret_opts)
+/* The modules that the servers need, one for each kind of transport. */
+static void make_outside(struct material *m, const struct lw_client_options *o)
 {
-	struct lw_err err = { 0 };
+	const struct lw_conf_use *uses = o->outside.items;
+	struct lw_client_use found[2] = { { .module = NULL } }; /* udp, tcp */
 
-	if (lw_loader_get(m->loader, name, NULL, ret, &err) < 0) {
-		lw_conf_error(m->conf, NULL, "%s", err.text);
-		return -1;
+	for (uint32_t i = 0; i < o->outside.n; i++) {
+		struct lw_client_use *use = &found[uses[i].module->kind == LW_KIND_OUTSIDE_TCP];
+
+		if (use->module != NULL)
+			lw_conf_error_use(m->conf, &uses[i],
+			                  "outside: a second module of this kind; one carries all "
+			                  "servers");
+		*use = (struct lw_client_use){ .module = uses[i].module, .opts = uses[i].opts };
 	}
-	*ret_opts = calloc(1, (*ret)->options_size + 1);
-	return *ret_opts != NULL ? lw_values_init((*ret)->options, *ret_opts, &err) : -1;
-}
+	for (uint32_t i = 0; i < o->servers.n; i++) {
+		bool tcp = item(&o->servers, i)[0] == 't';
 
-static void make_outside(struct material *m)
-{
-	for (uint32_t i = 0; i < m->plan.n_servers; i++) {
-		bool tcp = m->plan.servers[i].tcp;
-
-		if (tcp && m->plan.tcp.module == NULL &&
-		    load_outside(m, "outside-tcp", &m->plan.tcp.module, &m->tcp_opts) < 0)
-			return;
-		if (!tcp && m->plan.udp.module == NULL &&
-		    load_outside(m, "outside-udp", &m->plan.udp.module, &m->udp_opts) < 0)
-			return;
+		if (found[tcp].module == NULL)
+			lw_conf_error_item(m->conf, &o->servers, i,
+			                   "servers: '%s' needs a module for %s in outside",
+			                   item(&o->servers, i), tcp ? "TCP" : "UDP");
+		*(tcp ? &m->plan.tcp : &m->plan.udp) = found[tcp];
 	}
-	m->plan.tcp.opts = m->tcp_opts;
-	m->plan.udp.opts = m->udp_opts;
 }
 
 /* main() has one client, and the hook of the command line has no place for a pointer to it */
@@ -242,7 +236,7 @@ static void check(struct lw_conf *c, void *options)
 	make_ca(m, o);
 	make_password(m, o);
 	make_routes(m, o);
-	make_outside(m);
+	make_outside(m, o);
 	if (o->reconnect.min_us > o->reconnect.max_us)
 		lw_conf_error(c, &o->reconnect.min_us, "reconnect: min is above max");
 	if (o->network.mtu + 81 > o->network.outside_mtu)
@@ -292,12 +286,6 @@ static int run(const struct lw_client_options *o)
 
 static void clean_up(struct material *m)
 {
-	if (m->plan.udp.module != NULL)
-		lw_values_fini(m->plan.udp.module->options, m->udp_opts);
-	if (m->plan.tcp.module != NULL)
-		lw_values_fini(m->plan.tcp.module->options, m->tcp_opts);
-	free(m->udp_opts);
-	free(m->tcp_opts);
 	free(m->ca);
 	lw_wipe(m->password, sizeof(m->password));
 }

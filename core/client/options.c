@@ -16,6 +16,7 @@
 #define SECOND 1000000LL
 
 static const char *const kind_inside[] = { "inside", NULL };
+static const char *const kind_outside[] = { "outside", NULL };
 static const char *const ciphers[] = { "aes256", "chacha20", NULL };
 
 static const struct lw_option identity[] = {
@@ -158,6 +159,14 @@ static const struct lw_option table[] = {
 	  .type = LW_OPT_MODULE,
 	  AT(inside),
 	  .max = LW_CLIENT_INSIDES },
+	{ .name = "outside",
+	  .def = "[{ module: udp }, { module: tcp }]",
+	  .doc = "how servers are reached: a module for each of udp:// and tcp://",
+	  .choices = kind_outside,
+	  .type = LW_OPT_MODULE,
+	  .flags = LW_OPTF_LIST,
+	  AT(outside),
+	  .max = 2 },
 	{ .name = "routes",
 	  .def = "default",
 	  .doc = "what goes into the tunnel: default (all IPv4), lan (all but private networks), "

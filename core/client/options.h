@@ -22,9 +22,10 @@ struct lw_client_options {
 		int64_t mtu;
 		int64_t outside_mtu;
 	} network;
-	struct lw_list inside; /* of struct lw_conf_use */
-	struct lw_list routes; /* of const char * */
-	int32_t cipher;        /* enum lw_tls_cipher */
+	struct lw_list inside;  /* of struct lw_conf_use */
+	struct lw_list outside; /* of struct lw_conf_use */
+	struct lw_list routes;  /* of const char * */
+	int32_t cipher;         /* enum lw_tls_cipher */
 	struct {
 		int64_t min_us;
 		int64_t max_us;

@@ -89,6 +89,16 @@ void lw_conf_error_item(struct lw_conf *c, const void *member, uint32_t item, co
 	va_end(ap);
 }
 
+void lw_conf_error_use(struct lw_conf *c, const struct lw_conf_use *use, const char *fmt, ...)
+{
+	const struct spot at = { .line = use->line, .column = use->column };
+	va_list ap;
+
+	va_start(ap, fmt);
+	verror(c, &at, fmt, ap);
+	va_end(ap);
+}
+
 void conf_place(struct lw_conf *c, const void *member, uint32_t item, const struct spot *at)
 {
 	struct place *more = reallocarray(c->places, c->n_places + 1, sizeof(*more));

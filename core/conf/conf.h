@@ -80,6 +80,10 @@ void lw_conf_error(struct lw_conf *c, const void *member, const char *fmt, ...)
 void lw_conf_error_item(struct lw_conf *c, const void *member, uint32_t item, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/* lw_conf_error_use() - the same for one use of a module */
+void lw_conf_error_use(struct lw_conf *c, const struct lw_conf_use *use, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
 /* lw_conf_errors() - how many mistakes were found */
 uint32_t lw_conf_errors(const struct lw_conf *c);
 

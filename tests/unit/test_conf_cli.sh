@@ -127,6 +127,17 @@ c.yaml:4:29: login needs either password_file or password
 c.yaml:5:22: routes: the inside is IPv4 only; write an IPv4 prefix
 c.yaml:6:19: reconnect: min is above max" $c
 
+cat >c.yaml <<'YAML'
+servers: [udp://vpn.example.net:27690, tcp://vpn.example.net:27690]
+login: { user: a, password_file: password }
+outside:
+  - module: udp
+    gso: off
+  - module: udp
+YAML
+expect 78 "c.yaml:6:5: outside: a second module of this kind; one carries all servers
+c.yaml:1:40: servers: 'tcp://vpn.example.net:27690' needs a module for TCP in outside" $c
+
 # what the tables print for others
 for program in lanewayd laneway; do
 	"$build/$program" --print-schema >schema.json || bad=$((bad + 1))
