@@ -23,15 +23,23 @@ laneway_keys() {
 	) >"$LW_TMP/openssl.log" 2>&1 || bail "cannot make keys: $(cat "$LW_TMP/openssl.log")"
 }
 
+# The switches of offload, auto, on or off: READS and WRITES superpackets, GSO, GRO.
+# inside_yaml NAME: the section of the device
+inside_yaml() {
+	echo "inside: { module: tun, name: $1, checksum: ${READS:-auto}, coalesce: ${WRITES:-auto} }"
+}
+
 # server_config [LINES...]: write server.yaml; LINES are added at its end
 server_config() {
 	{
 		cat <<-YAML
 		identity: { certificate: server.crt, key: server.key }
-		inside: { module: tun, name: lw0 }
+		$(inside_yaml lw0)
 		outside:
 		  - module: udp
 		    listen: ["0.0.0.0:27690", "[::]:27690"]
+		    gso: ${GSO:-auto}
+		    gro: ${GRO:-auto}
 		  - module: tcp
 		    listen: ["0.0.0.0:27690", "[::]:27690"]
 		auth:
@@ -52,7 +60,10 @@ client_config() {
 		servers: ["$transport://${CLIENT_SERVER:-$SERVER_IP}:27690"]
 		identity: { ca: ${CLIENT_CA:-ca.crt}, server_name: vpn.test }
 		login: { user: alice, password_file: ${CLIENT_PASSWORD:-password} }
-		inside: { module: tun, name: $name }
+		$(inside_yaml "$name")
+		outside:
+		  - { module: udp, gso: ${GSO:-auto}, gro: ${GRO:-auto} }
+		  - module: tcp
 		control: { socket: $LW_TMP/$name.sock }
 		YAML
 		if [ $# = 0 ]; then echo 'routes: default'; else printf '%s\n' "$@"; fi
