@@ -1,5 +1,6 @@
 #!/bin/bash
-# One TCP flow of iperf3 between two namespaces: plain, and through our tunnel. CPU is user and
+# One TCP flow of iperf3 between two namespaces: plain, and through our tunnel with and without
+# offload. CPU is user and
 # system time of each tunnel end; system calls are counted by perf, never under strace. GB is 10^9
 # bytes of TCP payload.
 . "${BASH_SOURCE[0]%/*}/../scenario/box.sh"
@@ -58,18 +59,31 @@ flow() {
 		END { printf "%.0f %.0f %d\n", bps, b, retr }' "$LW_TMP/iperf.json"
 }
 
-# row TUNNEL TRANSPORT DIRECTION: one measured row, columns divided by tabs
+# What each end does: nothing, send (superpackets are read, runs are sent), all
+declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto auto auto auto')
+
+# ends OFFLOAD TRANSPORT: a server and a client that is connected
+ends() {
+	local READS WRITES GSO GRO
+	# shellcheck disable=SC2034 # they are for the configurations
+	read -r READS WRITES GSO GRO <<<"${switches[$1]}"
+	server_config 'log: { level: notice }'
+	client_config lwc "$2" 'routes: [10.125.0.0/16]'
+	start_server
+	start lwc client "$LW_BUILD/laneway" --config "$LW_TMP/lwc.yaml"
+	wait_for 10 says lwc 'connected to'
+}
+
+# row TUNNEL OFFLOAD TRANSPORT DIRECTION: one measured row, columns divided by tabs
 row() {
-	local tunnel=$1 transport=$2 direction=$3 address=$INSIDE_IP back=() c s calls_c calls_s got
-	[ "$direction" = up ] || back=(-R)
-	if [ "$tunnel" = plain ]; then
+	local what=$1$'\t'$2$'\t'$3$'\t'$4 address=$INSIDE_IP back=() c s calls_c calls_s got
+	[ "$4" = up ] || back=(-R)
+	if [ "$1" = plain ]; then
 		got=$(flow "$SERVER_IP" "${back[@]}") || return 1
-		printf '%s\t%s\t%s\t%s\tnull\tnull\tnull\tnull\n' "$tunnel" "$transport" "$direction" "$got"
+		printf '%s\t%s\tnull\tnull\tnull\tnull\n' "$what" "$got"
 		return
 	fi
-	client_config lwc "$transport" 'routes: [10.125.0.0/16]'
-	start lwc client "$LW_BUILD/laneway" --config "$LW_TMP/lwc.yaml"
-	wait_for 10 says lwc 'connected to' || return 1
+	ends "$2" "$3" || return 1
 	c=$(ticks "$(pid_of lwc)") s=$(ticks "$(pid_of lanewayd)")
 	calls_begin client "$(pid_of lwc)"
 	calls_begin server "$(pid_of lanewayd)"
@@ -80,8 +94,8 @@ row() {
 	calls_end server >"$LW_TMP/calls.n"
 	calls_s=$(cat "$LW_TMP/calls.n")
 	end lwc
-	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$tunnel" "$transport" "$direction" "$got" "$c" "$s" \
-		"$calls_c" "$calls_s"
+	end lanewayd
+	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$what" "$got" "$c" "$s" "$calls_c" "$calls_s"
 }
 
 # medians: of the repeats of each row; ticks and calls become per GB
@@ -93,45 +107,46 @@ medians() {
 			t = v[j]; v[j] = v[j-1]; v[j-1] = t }
 		return v[int((n + 1) / 2)]
 	}
-	{ key = $1 "\t" $2 "\t" $3; if (!(key in gbps)) order[++n] = key
-	  split($4, f, " "); gb = f[2] / 1e9
+	{ key = $1 "\t" $2 "\t" $3 "\t" $4; if (!(key in gbps)) order[++n] = key
+	  split($5, f, " "); gb = f[2] / 1e9
 	  gbps[key] = gbps[key] " " f[1] / 1e9; retr[key] = retr[key] " " f[3]
-	  cc[key] = cc[key] " " ($5 == "null" ? "null" : $5 / hz / gb)
-	  sc[key] = sc[key] " " ($6 == "null" ? "null" : $6 / hz / gb)
-	  ck[key] = ck[key] " " ($7 == "null" ? "null" : $7 / gb)
-	  sk[key] = sk[key] " " ($8 == "null" ? "null" : $8 / gb) }
+	  cc[key] = cc[key] " " ($6 == "null" ? "null" : $6 / hz / gb)
+	  sc[key] = sc[key] " " ($7 == "null" ? "null" : $7 / hz / gb)
+	  ck[key] = ck[key] " " ($8 == "null" ? "null" : $8 / gb)
+	  sk[key] = sk[key] " " ($9 == "null" ? "null" : $9 / gb) }
 	END { for (i = 1; i <= n; i++) { k = order[i]
 		print k "\t" median(gbps[k]) "\t" median(cc[k]) "\t" median(sc[k]) "\t" median(ck[k]) \
 			"\t" median(sk[k]) "\t" median(retr[k]) } }'
 }
 
 print_table() {
-	awk -F'\t' 'BEGIN { printf "%-8s %-5s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "outer", "dir",
+	awk -F'\t' 'BEGIN { printf "%-8s %-7s %-5s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "dir",
 		"Gbit/s", "client CPU-s/GB", "server CPU-s/GB", "client calls/GB", "server calls/GB", "retrans" }
 	function num(v, f) { return v == "null" ? "-" : sprintf(f, v) }
-	{ printf "%-8s %-5s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, num($5, "%.2f"),
-		num($6, "%.2f"), num($7, "%.0f"), num($8, "%.0f"), $9 }'
+	{ printf "%-8s %-7s %-5s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, num($6, "%.2f"),
+		num($7, "%.2f"), num($8, "%.0f"), num($9, "%.0f"), $10 }'
 }
 
 print_json() {
 	awk -F'\t' -v kernel="$(uname -r)" -v cpus="$(nproc)" '
 	BEGIN { printf "{\"machine\":{\"kernel\":\"%s\",\"processors\":%d},\"rows\":[", kernel, cpus }
-	{ printf "%s{\"tunnel\":\"%s\",\"offload\":\"none\",\"transport\":\"%s\",\"cipher\":\"%s\",\"engine\":\"%s\",\"direction\":\"%s\",\"streams\":1,\"clients\":1,\"workers\":1,\"gbps\":%s,\"client_cpu_s_per_gb\":%s,\"server_cpu_s_per_gb\":%s,\"client_syscalls_per_gb\":%s,\"server_syscalls_per_gb\":%s,\"retransmits\":%s}", \
-		(NR > 1 ? "," : ""), $1, $2, ($1 == "plain" ? "null" : "dtls"), ($1 == "plain" ? "none" : "wolfssl"), \
-		$3, $4, $5, $6, $7, $8, $9 }
+	{ printf "%s{\"tunnel\":\"%s\",\"offload\":\"%s\",\"transport\":\"%s\",\"cipher\":\"%s\",\"engine\":\"%s\",\"direction\":\"%s\",\"streams\":1,\"clients\":1,\"workers\":1,\"gbps\":%s,\"client_cpu_s_per_gb\":%s,\"server_cpu_s_per_gb\":%s,\"client_syscalls_per_gb\":%s,\"server_syscalls_per_gb\":%s,\"retransmits\":%s}", \
+		(NR > 1 ? "," : ""), $1, $2, $3, ($1 == "plain" ? "null" : "dtls"), \
+		($1 == "plain" ? "none" : "wolfssl"), $4, $5, $6, $7, $8, $9, $10 }
 	END { print "]}" }'
 }
 
 server_and_client_ns
 laneway_keys bench
-server_config 'log: { level: notice }'
-start_server
 for _ in $(seq "$repeats"); do
 	for direction in up down; do
-		row plain none $direction || bail "plain $direction"
-		row laneway udp $direction || bail "laneway udp $direction"
-		row laneway tcp $direction || bail "laneway tcp $direction"
+		row plain none none $direction || bail "plain $direction"
+		for offload in none send all; do
+			row laneway $offload udp $direction || bail "laneway $offload udp $direction"
+		done
+		for offload in none all; do
+			row laneway $offload tcp $direction || bail "laneway $offload tcp $direction"
+		done
 	done
 done >"$LW_TMP/rows"
-end lanewayd
 if [ $json = 1 ]; then medians <"$LW_TMP/rows" | print_json; else medians <"$LW_TMP/rows" | print_table; fi
