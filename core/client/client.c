@@ -297,16 +297,8 @@ static void write_counter(void *arg, const char *name, uint64_t value)
 
 static void status_counters(const struct client *c, struct lw_json *out)
 {
-	const struct lw_path *p = &c->engine.core.path;
-
 	lw_json_object(out, "counters");
-	for (int i = 0; i < LW_CTR_MAX; i++)
-		lw_json_uint(out, lw_counter_names[i], load(&p->sessions.n[i]));
-	lw_json_uint(out, "inside_rx", load(&p->counters.inside_rx));
-	lw_json_uint(out, "inside_rx_bytes", load(&p->counters.inside_rx_bytes));
-	lw_json_uint(out, "inside_tx", load(&p->counters.inside_tx));
-	lw_json_uint(out, "inside_tx_bytes", load(&p->counters.inside_tx_bytes));
-	lw_json_uint(out, "inside_tx_dropped", load(&p->counters.inside_tx_dropped));
+	lw_path_each_counter(&c->engine.core.path, write_counter, out);
 	lw_engine_counters(&c->engine, write_counter, out);
 	lw_json_end(out);
 }

@@ -148,6 +148,10 @@ int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint
  * that ended closes its tunnel */
 int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *t, uint64_t at);
 
+/* lw_path_each_counter() - names and values of all that is counted here; any thread */
+void lw_path_each_counter(const struct lw_path *p,
+                          void (*fn)(void *arg, const char *name, uint64_t value), void *arg);
+
 /* lw_path_sink() - a sink for calls to a tunnel; followed by lw_path_after() */
 struct lw_sink lw_path_sink(struct lw_path *p, struct lw_tunnel *t);
 

@@ -49,21 +49,10 @@ static void write_counter(void *arg, const char *name, uint64_t value)
 
 static void status_counters(struct server *s, struct lw_json *out)
 {
-	const struct lw_path *p = &s->engine.core.path;
-
 	lw_json_object(out, "counters");
 	for (int i = 0; i < LW_SRV_MAX; i++)
 		lw_json_uint(out, lw_server_counter_names[i], load(&s->sessions.counters[i]));
-	for (int i = 0; i < LW_CTR_MAX; i++)
-		lw_json_uint(out, lw_counter_names[i], load(&p->sessions.n[i]));
-	lw_json_uint(out, "inside_rx", load(&p->counters.inside_rx));
-	lw_json_uint(out, "inside_rx_bytes", load(&p->counters.inside_rx_bytes));
-	lw_json_uint(out, "inside_tx", load(&p->counters.inside_tx));
-	lw_json_uint(out, "inside_tx_bytes", load(&p->counters.inside_tx_bytes));
-	lw_json_uint(out, "inside_tx_dropped", load(&p->counters.inside_tx_dropped));
-	lw_json_uint(out, "inside_no_session", load(&p->counters.inside_no_session));
-	lw_json_uint(out, "inside_packets_invalid", load(&p->counters.inside_invalid));
-	lw_json_uint(out, "outside_rx", load(&p->counters.outside_rx));
+	lw_path_each_counter(&s->engine.core.path, write_counter, out);
 	lw_engine_counters(&s->engine, write_counter, out);
 	lw_json_end(out);
 }
