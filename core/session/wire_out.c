@@ -128,9 +128,11 @@ int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at
 	struct lw_tls_io io = lw_out_io(&o, NULL, 0);
 	int r = lw_tls_write(t->tls, p, len, &io);
 
-	/* the library may begin a key update by itself: wire.md 4.7 */
-	if (o.calls > 1)
+	/* the library has begun a key update by itself: wire.md 4.7 */
+	if (o.calls > 1) {
+		lw_count(t->counters, LW_CTR_KEY_UPDATES);
 		lw_tunnel_arm_tls(t, at);
+	}
 	if (r == 0)
 		lw_count(t->counters, LW_CTR_FRAMES_TX);
 	else

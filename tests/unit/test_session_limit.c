@@ -86,6 +86,7 @@ static void key_used_up__update_lost__clients_tick_resends_it(void **state)
 		skip();
 	}
 	assert_in_range(written, LIMIT - 10, LIMIT); /* some records were of the login */
+	assert_int_equal(s->counters.n[LW_CTR_KEY_UPDATES], 1);
 	assert_true(lw_tls_key_update_pending(s->t->tls));
 	assert_int_equal(s->t->tls_tick_at, p->now_us + 100 * LW_MS);
 	lw_batch_reset(s->wire); /* lost */
