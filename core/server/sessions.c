@@ -14,6 +14,8 @@
 #include "wire/header.h"
 
 #define WHO "session"
+/* refused logins that are logged in a second */
+#define REFUSALS_TOLD_PER_S 10
 /* tunnel protocol version of a TCP session: wire.md 1.7 */
 #define STREAM_MINOR 1
 
@@ -216,6 +218,22 @@ static void on_online(struct lw_sessions *s, struct lw_tunnel *t)
 	             lw_addr_format(&t->s.inside, inside), info.cipher, info.group);
 }
 
+/* A refused login is told, but nobody can fill the log with them. */
+static bool may_tell(struct lw_sessions *s)
+{
+	if (s->core->now_us - s->told_since_us >= LW_US_PER_S) {
+		s->told_since_us = s->core->now_us;
+		s->told = 0;
+	}
+	return s->told++ < REFUSALS_TOLD_PER_S;
+}
+
+static int closed_level(struct lw_sessions *s, const struct lw_tunnel *t, bool was_online)
+{
+	return was_online || (t->reason == LW_CLOSE_AUTH && may_tell(s)) ? LW_LOG_INFO
+	                                                                 : LW_LOG_DEBUG;
+}
+
 static void on_closed(struct lw_sessions *s, struct lw_tunnel *t)
 {
 	const char *detail = t->reason == LW_CLOSE_HANDSHAKE ? lw_tls_error(t->tls) : "";
@@ -229,10 +247,10 @@ static void on_closed(struct lw_sessions *s, struct lw_tunnel *t)
 		lw_pool_give(&s->pool, lw_addr_u32(&t->s.inside));
 	if (was_online)
 		lw_sessions_set(&s->n_online, s->n_online - 1);
-	lw_log_write(was_online ? LW_LOG_INFO : LW_LOG_DEBUG, WHO,
-	             "%llu closed: %s from %s: %s%s%s", (unsigned long long)t->s.serial,
-	             was_online ? t->s.user : "peer", lw_addr_format(&t->endpoint.remote, from),
-	             lw_close_reason_text(t->reason), *detail != '\0' ? ": " : "", detail);
+	lw_log_write(closed_level(s, t, was_online), WHO, "%llu closed: %s from %s: %s%s%s",
+	             (unsigned long long)t->s.serial, was_online ? t->s.user : "peer",
+	             lw_addr_format(&t->endpoint.remote, from), lw_close_reason_text(t->reason),
+	             *detail != '\0' ? ": " : "", detail);
 }
 
 static void on_event(void *role, struct lw_tunnel *t, const struct lw_event *e)

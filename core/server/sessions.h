@@ -57,8 +57,10 @@ struct lw_sessions {
 	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];
 	uint32_t n_strangers;
 	uint64_t serial;
-	uint64_t n;        /* sessions; relaxed readers */
-	uint64_t n_online; /* relaxed readers */
+	uint64_t n;             /* sessions; relaxed readers */
+	uint64_t n_online;      /* relaxed readers */
+	uint64_t told_since_us; /* refused logins that were logged since then */
+	uint32_t told;
 	uint64_t rekey_at_us;
 	bool closing;
 	uint64_t counters[LW_SRV_MAX];
