@@ -138,9 +138,11 @@ static int send_pieces(struct lw_sender *s, uint64_t at)
 	for (uint32_t i = 0; i < taken; i++)
 		s->cut_at += s->pieces[i].len;
 	add(&s->sent, taken);
-	if (taken < n && r != -EAGAIN && r != -ENOBUFS) {
+	if (taken == n) {
+		r = 0; /* what it said concerns none of them */
+	} else if (r != -EAGAIN && r != -ENOBUFS) {
 		s->cut_at += s->pieces[taken].len;
-		s->cut_refused = s->cut_refused && r != -EMSGSIZE;
+		s->cut_refused = false; /* not the form alone */
 		add(&s->dropped, 1);
 		r = 0;
 	}

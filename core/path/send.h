@@ -4,7 +4,8 @@
  * (laneway/module.h, "Sending"). Order is kept: nothing overtakes what waits.
  *
  * A run that is refused, or too large, is sent again cut at its stride. If the pieces pass, it was
- * the form: no runs are made for LW_SEND_RUNS_OFF_US. If one is too large, it was the path's MTU.
+ * the form: no runs are made for LW_SEND_RUNS_OFF_US. If one is refused too, it was something else,
+ * as the path's MTU.
  */
 #ifndef LW_PATH_SEND_H
 #define LW_PATH_SEND_H
