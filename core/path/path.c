@@ -40,6 +40,12 @@ static void batch_destroy(struct lw_batch *b)
 	free(b);
 }
 
+/* A limit that a module granted; 0 is none of its own. */
+static uint32_t limit(uint32_t granted, uint32_t ours)
+{
+	return granted == 0 || granted > ours ? ours : granted;
+}
+
 static int port_init(struct lw_port *port)
 {
 	if (port->tcp)
@@ -53,8 +59,8 @@ static int port_init(struct lw_port *port)
 		return -ENOMEM;
 	lw_sender_init(&port->sender, port->module->ops.udp, port->inst, port->w, port->wire);
 	if (port->caps.flags & LW_CAP_GSO) {
-		port->sender.run_segs = port->caps.max_segs;
-		port->sender.run_bytes = port->caps.max_bytes;
+		port->sender.run_segs = limit(port->caps.max_segs, LW_SEND_RUN_SEGS);
+		port->sender.run_bytes = limit(port->caps.max_bytes, LW_SEND_RUN_BYTES);
 	}
 	return 0;
 }

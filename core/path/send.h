@@ -21,6 +21,9 @@
 #define LW_SEND_RETRY_US 1000u
 /* runs that the kernel refused are tried again after so long */
 #define LW_SEND_RUNS_OFF_US 600000000u
+/* most datagrams and bytes of a run, where the module has no limit of its own */
+#define LW_SEND_RUN_SEGS  63u
+#define LW_SEND_RUN_BYTES 65507u
 /* pieces of a run that are offered at once when it is sent cut */
 #define LW_SEND_PIECES 64u
 
