@@ -112,18 +112,33 @@ static int inside_recv(void *inst, struct lw_worker *w, uint32_t tag, struct lw_
 	return b->inside_end;
 }
 
+/* What is not adjacent is put together. */
+static void push_packet(struct bed_queue *out, const struct lw_packet *p)
+{
+	static uint8_t bytes[1 << 16];
+	struct bed_item *item;
+	uint32_t len = p->len;
+
+	assert_true(p->len + p->more_len <= sizeof(bytes));
+	memcpy(bytes, lw_packet_data(p), p->len);
+	for (uint32_t i = 0; i < p->n_more; i++) {
+		memcpy(bytes + len, p->more[i].iov_base, p->more[i].iov_len);
+		len += (uint32_t)p->more[i].iov_len;
+	}
+	assert_int_equal(len, p->len + p->more_len);
+	item = bed_push(out, bytes, len);
+	item->tag = p->endpoint != NULL ? p->endpoint->tag : 0;
+	item->gso_size = p->gso_size;
+}
+
 static int send_all(struct bed_script *script, struct lw_batch *batch, struct bed_queue *out,
                     uint32_t *ret_done)
 {
 	struct bed_step step = next_step(script, batch->n);
 
 	assert_true(batch->n > 0);
-	for (uint32_t i = 0; i < step.take && i < batch->n; i++) {
-		const struct lw_packet *p = &batch->pkt[i];
-		struct bed_item *item = bed_push(out, lw_packet_data(p), p->len);
-
-		item->tag = p->endpoint != NULL ? p->endpoint->tag : 0;
-	}
+	for (uint32_t i = 0; i < step.take && i < batch->n; i++)
+		push_packet(out, &batch->pkt[i]);
 	*ret_done = step.take;
 	return step.r;
 }
@@ -365,6 +380,7 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 	struct path_bed *b = role;
 
 	assert_ptr_equal(port, bed_udp_port(b));
+	b->looked++;
 	for (uint32_t i = 0; i < b->n_peers; i++) {
 		if (b->peers[i].listed && b->peers[i].tag == dgram->endpoint->tag)
 			return b->peers[i].t;
@@ -446,6 +462,11 @@ struct lw_port *bed_tcp_port(struct path_bed *b)
 
 struct path_bed *bed_create(uint32_t role, uint32_t chunks)
 {
+	return bed_create_with(role, chunks, 0, 0);
+}
+
+struct path_bed *bed_create_with(uint32_t role, uint32_t chunks, uint64_t caps, uint32_t run_segs)
+{
 	struct path_bed *b = calloc(1, sizeof(*b));
 	struct lw_path *p = &b->path;
 
@@ -464,8 +485,10 @@ struct path_bed *bed_create(uint32_t role, uint32_t chunks)
 	p->inside = &inside_ops;
 	p->inside_inst = b;
 	p->inside_w = &b->w;
+	p->inside_caps.flags = caps;
 	p->n_ports = 2;
 	*bed_udp_port(b) = (struct lw_port){ .module = &udp_module, .inst = b, .w = &b->w };
+	bed_udp_port(b)->caps = (struct lw_caps){ .flags = caps, .max_segs = run_segs };
 	*bed_tcp_port(b) = (struct lw_port){
 		.module = &tcp_module, .inst = b, .w = &b->w, .index = 1, .tcp = true
 	};

@@ -109,6 +109,7 @@ struct path_bed {
 	struct bed_script udp_script;
 	int udp_end;
 	uint32_t udp_burst;
+	uint32_t looked;                  /* datagrams and runs that by_dgram() was asked about */
 	struct bed_conn conns[BED_PEERS]; /* by tag - BED_TCP_TAG */
 	struct bed_filter filters[BED_FILTERS];
 	char log[1024]; /* events, filters' sessions, closed tags, ends: in order */
@@ -117,6 +118,9 @@ struct path_bed {
 
 /* bed_create() - a path without tunnels; its ports are one UDP and one TCP instance */
 struct path_bed *bed_create(uint32_t role, uint32_t chunks);
+/* bed_create_with() - the same with LW_CAP_* of both outsides and the inside, and the limit of runs
+ */
+struct path_bed *bed_create_with(uint32_t role, uint32_t chunks, uint64_t caps, uint32_t run_segs);
 void bed_destroy(struct path_bed *b);
 
 /* bed_add_filter() - one more in the chain, that lets everything pass */
@@ -135,6 +139,10 @@ struct bed_conn *bed_conn_of(struct path_bed *b, const struct bed_peer *peer);
 /* bed_packet() - an IPv4 packet with UDP and right checksums; its payload repeats the mark */
 void bed_packet(uint8_t *buf, uint32_t len, uint32_t src, uint32_t dst, uint8_t mark);
 
+/* bed_tcp_packet() - the same with TCP, 40 bytes of headers; its sequence number */
+void bed_tcp_packet(uint8_t *buf, uint32_t len, uint32_t src, uint32_t dst, uint32_t seq,
+                    uint8_t mark);
+
 /* bed_packet_ok() - both checksums are right */
 bool bed_packet_ok(const struct bed_item *item);
 uint32_t bed_packet_src(const struct bed_item *item);
@@ -149,6 +157,9 @@ void bed_remote(struct path_bed *b, struct bed_peer *from, uint32_t len, uint8_t
 /* bed_inside_all(), bed_remote_all() - the same for each mark of a text */
 void bed_inside_all(struct path_bed *b, const struct bed_peer *to, uint32_t len, const char *marks);
 void bed_remote_all(struct path_bed *b, struct bed_peer *from, uint32_t len, const char *marks);
+
+/* bed_remote_packet() - the same with a packet of the test's own */
+void bed_remote_packet(struct path_bed *b, struct bed_peer *from, const void *packet, uint32_t len);
 
 /* bed_remote_frames() - any plaintext from the other end, one record */
 void bed_remote_frames(struct path_bed *b, struct bed_peer *from, const void *p, size_t len);

@@ -8,6 +8,7 @@
 
 #define IP_HEADER  20u
 #define UDP_HEADER 8u
+#define TCP_HEADER 20u
 #define ROOM       64u /* in front of a packet that the other end sends */
 
 /* --- packets --- */
@@ -24,9 +25,9 @@ static uint16_t sum(const uint8_t *p, uint32_t len, uint32_t start)
 	return (uint16_t)s;
 }
 
-static uint16_t udp_sum(const uint8_t *ip, uint32_t len)
+static uint16_t l4_sum(const uint8_t *ip, uint32_t len)
 {
-	uint32_t pseudo = sum(ip + 12, 8, 17 + (len - IP_HEADER));
+	uint32_t pseudo = sum(ip + 12, 8, ip[9] + (len - IP_HEADER));
 
 	return sum(ip + IP_HEADER, len - IP_HEADER, pseudo);
 }
@@ -42,30 +43,53 @@ static uint32_t get32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-void bed_packet(uint8_t *buf, uint32_t len, uint32_t src, uint32_t dst, uint8_t mark)
+static void put_ip(uint8_t *buf, uint32_t len, uint8_t proto, uint32_t src, uint32_t dst)
 {
-	assert_true(len > IP_HEADER + UDP_HEADER);
-	memset(buf, mark, len);
-	memset(buf, 0, IP_HEADER + UDP_HEADER);
 	buf[0] = 0x45;
 	put16(buf + 2, len);
 	buf[8] = 64;
-	buf[9] = 17;
+	buf[9] = proto;
 	put16(buf + 12, src >> 16);
 	put16(buf + 14, src);
 	put16(buf + 16, dst >> 16);
 	put16(buf + 18, dst);
 	put16(buf + 10, (uint16_t)~sum(buf, IP_HEADER, 0));
+}
+
+void bed_packet(uint8_t *buf, uint32_t len, uint32_t src, uint32_t dst, uint8_t mark)
+{
+	assert_true(len > IP_HEADER + UDP_HEADER);
+	memset(buf, mark, len);
+	memset(buf, 0, IP_HEADER + UDP_HEADER);
+	put_ip(buf, len, 17, src, dst);
 	put16(buf + 20, 1000);
 	put16(buf + 22, 2000);
 	put16(buf + 24, len - IP_HEADER);
-	put16(buf + 26, (uint16_t)~udp_sum(buf, len));
+	put16(buf + 26, (uint16_t)~l4_sum(buf, len));
+}
+
+void bed_tcp_packet(uint8_t *buf, uint32_t len, uint32_t src, uint32_t dst, uint32_t seq,
+                    uint8_t mark)
+{
+	assert_true(len > IP_HEADER + TCP_HEADER);
+	memset(buf, mark, len);
+	memset(buf, 0, IP_HEADER + TCP_HEADER);
+	buf[6] = 0x40; /* DF */
+	put_ip(buf, len, 6, src, dst);
+	put16(buf + 20, 1000);
+	put16(buf + 22, 2000);
+	put16(buf + 24, seq >> 16);
+	put16(buf + 26, seq);
+	buf[32] = 0x50;
+	buf[33] = 0x10; /* ACK */
+	put16(buf + 34, 500);
+	put16(buf + 36, (uint16_t)~l4_sum(buf, len));
 }
 
 bool bed_packet_ok(const struct bed_item *item)
 {
 	return item->len > IP_HEADER + UDP_HEADER && sum(item->data, IP_HEADER, 0) == 0xffff &&
-	       udp_sum(item->data, item->len) == 0xffff;
+	       l4_sum(item->data, item->len) == 0xffff;
 }
 
 uint32_t bed_packet_src(const struct bed_item *item)
@@ -115,7 +139,7 @@ struct bed_conn *bed_conn_of(struct path_bed *b, const struct bed_peer *peer)
 	return &b->conns[peer->tag - BED_TCP_TAG];
 }
 
-void bed_remote(struct path_bed *b, struct bed_peer *from, uint32_t len, uint8_t mark)
+void bed_remote_packet(struct path_bed *b, struct bed_peer *from, const void *packet, uint32_t len)
 {
 	uint8_t buf[ROOM + 2048];
 	struct lw_packet pkt = { .buf = buf, .cap = sizeof(buf), .off = ROOM, .len = len };
@@ -123,13 +147,22 @@ void bed_remote(struct path_bed *b, struct bed_peer *from, uint32_t len, uint8_t
 	struct lw_seg seg;
 
 	assert_true(len <= sizeof(buf) - ROOM);
-	if (b->path.role_kind == LW_ROLE_SERVER)
-		bed_packet(buf + ROOM, len, BED_TOLD, BED_HOST, mark);
-	else
-		bed_packet(buf + ROOM, len, BED_HOST, BED_TOLD, mark);
+	memcpy(buf + ROOM, packet, len);
 	assert_int_equal(lw_seg_init(&seg, &pkt), 0);
 	assert_int_equal(lw_tunnel_tx(from->remote, &seg, b->now, &k), 0);
 	absorb(b, from);
+}
+
+void bed_remote(struct path_bed *b, struct bed_peer *from, uint32_t len, uint8_t mark)
+{
+	uint8_t buf[2048];
+
+	assert_true(len <= sizeof(buf));
+	if (b->path.role_kind == LW_ROLE_SERVER)
+		bed_packet(buf, len, BED_TOLD, BED_HOST, mark);
+	else
+		bed_packet(buf, len, BED_HOST, BED_TOLD, mark);
+	bed_remote_packet(b, from, buf, len);
 }
 
 void bed_remote_frames(struct path_bed *b, struct bed_peer *from, const void *p, size_t len)
@@ -181,7 +214,10 @@ static void deliver_datagrams(struct path_bed *b)
 	struct bed_item *item;
 
 	while ((item = bed_pop(&b->udp_out)) != NULL) {
-		struct lw_packet p = { .buf = item->data, .cap = item->len, .len = item->len };
+		struct lw_packet p = { .buf = item->data,
+			               .cap = item->len,
+			               .len = item->len,
+			               .gso_size = item->gso_size };
 
 		for (uint32_t i = 0; i < b->n_peers; i++) {
 			struct bed_peer *peer = &b->peers[i];

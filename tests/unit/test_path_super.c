@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: MIT */
+/* Superpackets from the inside: to the peer as segments, and what happens when there is no room. */
+#include <errno.h>
+
+#include "path/path_priv.h"
+#include "unit/path_bed.h"
+#include "unit/test.h"
+
+#define HEADERS 40u
+#define MSS     1000u
+#define SEQ     0xfffffc00u /* it wraps */
+#define MOST    62u
+
+/* how the module describes the superpacket of the test that runs */
+static struct {
+	uint16_t gso_size;
+	uint8_t gso_type;
+} form;
+
+/* As a device with segmentation offload gives it: the field holds the sum of the pseudo header. */
+static void make_super(struct lw_packet *p)
+{
+	uint8_t *ip = lw_packet_data(p);
+	uint32_t sum = 6 + (p->len - 20);
+
+	if (ip[9] != 6)
+		return;
+	for (int i = 12; i < 20; i += 2)
+		sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	ip[36] = (uint8_t)(sum >> 8);
+	ip[37] = (uint8_t)sum;
+	p->flags = LW_PKT_CSUM_PARTIAL;
+	p->csum_start = 20;
+	p->csum_off = 16;
+	p->gso_type = form.gso_type;
+	p->gso_size = form.gso_size;
+}
+
+static struct path_bed *super_bed(uint32_t role, uint32_t run_segs)
+{
+	struct path_bed *b =
+		bed_create_with(role, 64, run_segs > 0 ? (uint64_t)LW_CAP_GSO : 0, run_segs);
+
+	form.gso_type = LW_GSO_TCP4;
+	form.gso_size = MSS;
+	b->inside_act = make_super;
+	return b;
+}
+
+static uint8_t mark_of(uint32_t i)
+{
+	return (uint8_t)('0' + i);
+}
+
+/* a superpacket of n segments for a peer, the last one with so many bytes */
+static void push_super(struct path_bed *b, const struct bed_peer *to, uint32_t n, uint32_t last)
+{
+	static uint8_t buf[1 << 16];
+	uint32_t len = HEADERS + (n - 1) * MSS + last;
+	bool server = b->path.role_kind == LW_ROLE_SERVER;
+
+	bed_tcp_packet(buf, len, server ? BED_HOST : BED_TUN, server ? to->address : BED_HOST, SEQ,
+	               'x');
+	for (uint32_t i = 0; i < n; i++)
+		memset(buf + HEADERS + i * MSS, mark_of(i), i + 1 < n ? MSS : last);
+	(void)bed_push(&b->inside_in, buf, len);
+}
+
+static uint32_t seq_of(const struct bed_item *item)
+{
+	const uint8_t *p = item->data + 24;
+
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* The segments from the i-th to before the end-th of n have come, and nothing else in front. */
+static void check_segments(struct path_bed *b, struct bed_peer *peer, uint32_t i, uint32_t end,
+                           uint32_t n, uint32_t last)
+{
+	bool server = b->path.role_kind == LW_ROLE_SERVER;
+
+	for (; i < end; i++) {
+		struct bed_item *item = bed_pop(&peer->got);
+
+		assert_non_null(item);
+		assert_int_equal(item->len, HEADERS + (i + 1 < n ? MSS : last));
+		assert_true(bed_packet_ok(item));
+		assert_int_equal(bed_packet_src(item), server ? BED_HOST : BED_TOLD);
+		assert_int_equal(bed_packet_dst(item), server ? BED_TOLD : BED_HOST);
+		assert_int_equal(seq_of(item), (uint32_t)(SEQ + i * MSS));
+		assert_int_equal(item->data[HEADERS], mark_of(i));
+		assert_int_equal(item->data[item->len - 1], mark_of(i));
+		free(item);
+	}
+}
+
+static void check_all(struct path_bed *b, struct bed_peer *peer, uint32_t n, uint32_t last)
+{
+	check_segments(b, peer, 0, n, n, last);
+	assert_int_equal(peer->got.n, 0);
+}
+
+struct way {
+	const char *name;
+	uint32_t role;
+	bool stream;
+	uint32_t run_segs;
+};
+
+static const struct way ways[] = {
+	{ "server, DTLS", LW_ROLE_SERVER, false, 0 },
+	{ "client, DTLS", LW_ROLE_CLIENT, false, 0 },
+	{ "server, DTLS in runs", LW_ROLE_SERVER, false, 63 },
+	{ "client, DTLS in runs", LW_ROLE_CLIENT, false, 63 },
+	{ "server, DTLS in short runs", LW_ROLE_SERVER, false, 5 },
+	{ "server, TLS", LW_ROLE_SERVER, true, 0 },
+	{ "client, TLS", LW_ROLE_CLIENT, true, 0 },
+};
+
+static void from_inside__superpacket__arrives_as_segments(void **state)
+{
+	static const struct {
+		uint32_t n;
+		uint32_t last;
+	} supers[] = { { 1, 10 }, { 2, MSS }, { 2, 1 }, { 3, 500 }, { 40, 999 }, { MOST, 7 } };
+
+	(void)state;
+	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+		struct path_bed *b = super_bed(ways[w].role, ways[w].run_segs);
+		struct bed_filter *f = bed_add_filter(b);
+		struct bed_peer *peer = bed_join(b, ways[w].stream);
+
+		print_message("  %s\n", ways[w].name);
+		for (size_t i = 0; i < sizeof(supers) / sizeof(supers[0]); i++) {
+			push_super(b, peer, supers[i].n, supers[i].last);
+			assert_int_equal(bed_from_inside(b), -EAGAIN);
+			bed_deliver(b);
+			check_all(b, peer, supers[i].n, supers[i].last);
+			assert_int_equal(f->packets, i + 1); /* it sees it whole */
+		}
+		assert_int_equal(b->path.counters.inside_rx, 6);
+		assert_int_equal(b->path.counters.inside_invalid, 0);
+		bed_destroy(b);
+	}
+}
+
+/* One datagram of a run each, in as few runs as the module's limit allows. */
+static void from_inside__superpacket__leaves_as_runs(void **state)
+{
+	static const struct {
+		uint32_t run_segs;
+		uint32_t runs;
+	} limits[] = { { 0, 1 }, { 63, 1 }, { 64, 1 }, { 20, 3 }, { 7, 8 }, { 1, 50 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct path_bed *b =
+			bed_create_with(LW_ROLE_SERVER, 16, LW_CAP_GSO, limits[i].run_segs);
+		struct bed_peer *peer = bed_join(b, false);
+
+		print_message("  at most %u\n", limits[i].run_segs);
+		form.gso_type = LW_GSO_TCP4;
+		form.gso_size = MSS;
+		b->inside_act = make_super;
+		push_super(b, peer, 50, 10);
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		assert_int_equal(b->udp_out.n, limits[i].runs);
+		assert_int_equal(b->udp_script.calls, 1);
+		for (const struct bed_item *item = b->udp_out.head; item != NULL; item = item->next)
+			assert_true(item->len <= 65507);
+		bed_deliver(b);
+		check_all(b, peer, 50, 10);
+		bed_destroy(b);
+	}
+}
+
+struct size_case {
+	const char *name;
+	uint16_t gso_size;
+	uint8_t gso_type;
+	uint32_t len;
+	uint32_t segments; /* 0: dropped and counted */
+};
+
+static const struct size_case sizes[] = {
+	{ "as large as the tunnel carries", BED_MTU - HEADERS, LW_GSO_TCP4, 5000, 4 },
+	{ "a byte more", BED_MTU - HEADERS + 1, LW_GSO_TCP4, 5000, 0 },
+	{ "far more", 9000, LW_GSO_TCP4, 20000, 0 },
+	{ "one segment that is too long", 9000, LW_GSO_TCP4, BED_MTU + 1, 0 },
+	{ "one segment that is not", 9000, LW_GSO_TCP4, BED_MTU, 1 },
+	{ "another kind", MSS, LW_GSO_TCP6, 5000, 0 },
+	{ "a run", MSS, LW_GSO_RUN, 5000, 0 },
+	{ "no kind", MSS, LW_GSO_NONE, 5000, 0 },
+};
+
+static void from_inside__superpacket_too_large_or_odd__dropped_and_counted(void **state)
+{
+	static uint8_t buf[1 << 16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const struct size_case *c = &sizes[i];
+		struct path_bed *b = super_bed(LW_ROLE_SERVER, 63);
+		struct bed_peer *peer = bed_join(b, false);
+
+		print_message("  %s\n", c->name);
+		form.gso_size = c->gso_size;
+		form.gso_type = c->gso_type;
+		bed_inside(b, peer, 100, 'a');
+		bed_tcp_packet(buf, c->len, BED_HOST, peer->address, SEQ, 's');
+		(void)bed_push(&b->inside_in, buf, c->len);
+		bed_inside(b, peer, 100, 'b');
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		assert_int_equal(b->path.counters.inside_invalid, c->segments == 0);
+		assert_int_equal(b->path.sessions.n[LW_CTR_INSIDE_TOO_BIG], 0);
+		bed_deliver(b);
+		assert_int_equal(peer->got.n, 2 + c->segments);
+		assert_int_equal(peer->got.tail->data[99], 'b');
+		bed_destroy(b);
+	}
+}
+
+static void from_inside__socket_full_amid_a_superpacket__goes_on_there(void **state)
+{
+	static const uint32_t takes[] = { 0, 1, 3, 6 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(takes) / sizeof(takes[0]); i++) {
+		const struct bed_step full[] = { { -EAGAIN, takes[i] }, { 0 } };
+		struct path_bed *b = super_bed(LW_ROLE_SERVER, 0);
+		struct bed_peer *peer = bed_join(b, false);
+
+		bed_udp_port(b)->wire->cap = 8;
+		bed_script_set(&b->udp_script, full);
+		push_super(b, peer, 30, 10);
+		bed_inside(b, peer, 100, 'b');
+		assert_int_equal(bed_from_inside(b), -EBUSY);
+		assert_true(lw_path_paused(&b->path));
+		assert_true(b->path.seg_open);
+		assert_int_equal(bed_from_inside(b), -EBUSY);
+		lw_sender_unblock(&bed_udp_port(b)->sender, peer->tag);
+		lw_path_flush(&b->path, b->now);
+		assert_int_equal(bed_from_inside(b), 0);
+		assert_false(b->path.seg_open);
+		bed_deliver(b);
+		check_segments(b, peer, 0, 30, 30, 10);
+		bed_assert_marks(&peer->got, "b");
+		assert_int_equal(b->path.sessions.n[LW_CTR_SINK_FULL], 0);
+		bed_destroy(b);
+	}
+}
+
+/* What waited outside is lost; the segments that had no room yet are not. */
+static void from_inside__socket_stays_full_amid_a_superpacket__rest_follows(void **state)
+{
+	static const struct bed_step full[] = { { -EAGAIN, 2 }, { 0 } };
+	struct path_bed *b = super_bed(LW_ROLE_CLIENT, 0);
+	struct bed_peer *peer = bed_join(b, false);
+	uint32_t made;
+
+	(void)state;
+	bed_udp_port(b)->wire->cap = 8;
+	bed_script_set(&b->udp_script, full);
+	push_super(b, peer, 30, 10);
+	assert_int_equal(bed_from_inside(b), -EBUSY);
+	made = b->path.seg.next;
+	assert_in_range(made, 3, 8);
+	b->now = b->w.now_us = lw_path_deadline(&b->path);
+	lw_path_flush(&b->path, b->now);
+	assert_int_equal(bed_from_inside(b), 0);
+	bed_deliver(b);
+	check_segments(b, peer, 0, 2, 30, 10);
+	check_segments(b, peer, made, 30, 30, 10);
+	assert_int_equal(peer->got.n, 0);
+	assert_int_equal(bed_udp_port(b)->sender.dropped, made - 2);
+	bed_destroy(b);
+}
+
+/* A run that the kernel refuses amid a superpacket: the same segments, singly, and no more runs. */
+static void from_inside__runs_refused__segments_go_singly(void **state)
+{
+	static const struct bed_step refused[] = { { -EOPNOTSUPP, 0 }, { 0 } };
+	struct path_bed *b = super_bed(LW_ROLE_SERVER, 63);
+	struct bed_peer *peer = bed_join(b, false);
+
+	(void)state;
+	bed_script_set(&b->udp_script, refused);
+	for (int i = 0; i < 3; i++) {
+		push_super(b, peer, 20, 10);
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		assert_int_equal(b->udp_out.n, i < 2 ? 20 : 1);
+		bed_deliver(b);
+		check_all(b, peer, 20, 10);
+		if (i == 1)
+			b->now = b->w.now_us = b->now + LW_SEND_RUNS_OFF_US;
+	}
+	assert_int_equal(bed_udp_port(b)->sender.cut, 1);
+	assert_false(bed_udp_port(b)->sender.runs_refused);
+	bed_destroy(b);
+}
+
+static void from_inside__stream_full_amid_a_superpacket__client_waits(void **state)
+{
+	enum { SUPERS = 6 };
+	struct path_bed *b = super_bed(LW_ROLE_CLIENT, 0);
+	struct bed_peer *peer = bed_join(b, true);
+	struct bed_conn *c = bed_conn_of(b, peer);
+	int rounds = 0;
+
+	(void)state;
+	c->send_room = 5000;
+	for (int i = 0; i < SUPERS; i++)
+		push_super(b, peer, MOST, 10);
+	assert_int_equal(bed_from_inside(b), -EBUSY);
+	assert_true(lw_path_paused(&b->path));
+	assert_true(b->path.seg_open);
+	assert_in_range(b->path.seg.next, 1, MOST - 1);
+	for (; lw_path_paused(&b->path); rounds++) {
+		assert_in_range(rounds, 0, 20);
+		c->send_room = 1 << 17;
+		lw_path_mark_dirty(&b->path, peer->t);
+		lw_path_flush(&b->path, b->now);
+		(void)bed_from_inside(b);
+	}
+	c->send_room = UINT64_MAX;
+	lw_path_mark_dirty(&b->path, peer->t);
+	lw_path_flush(&b->path, b->now);
+	bed_deliver(b);
+	for (int i = 0; i < SUPERS; i++)
+		check_segments(b, peer, 0, MOST, MOST, 10);
+	assert_int_equal(peer->got.n, 0);
+	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
+	bed_destroy(b);
+}
+
+/* Others are served meanwhile: the rest of the superpacket that finds no room is lost. */
+static void from_inside__stream_full_amid_a_superpacket__server_drops_the_rest(void **state)
+{
+	enum { SUPERS = 5 };
+	struct path_bed *b = super_bed(LW_ROLE_SERVER, 0);
+	struct bed_peer *slow = bed_join(b, true);
+	struct bed_peer *other = bed_join(b, false);
+	struct bed_conn *c = bed_conn_of(b, slow);
+	uint32_t whole, rest;
+
+	(void)state;
+	c->send_room = 0;
+	for (int i = 0; i < SUPERS; i++)
+		push_super(b, slow, MOST, 10);
+	push_super(b, other, 4, 10);
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	assert_false(lw_path_paused(&b->path));
+	assert_int_equal(b->path.seg_open, false);
+	assert_true(b->path.sessions.n[LW_CTR_STREAM_FULL] >= 1);
+	bed_deliver(b);
+	check_all(b, other, 4, 10);
+	c->send_room = UINT64_MAX;
+	lw_path_mark_dirty(&b->path, slow->t);
+	lw_path_flush(&b->path, b->now);
+	bed_deliver(b);
+	whole = slow->got.n / MOST;
+	rest = slow->got.n % MOST;
+	assert_in_range(whole, 1, SUPERS - 1);
+	assert_true(rest > 0);
+	for (uint32_t i = 0; i < whole; i++)
+		check_segments(b, slow, 0, MOST, MOST, 10);
+	check_segments(b, slow, 0, rest, MOST, 10);
+	push_super(b, slow, 3, 10); /* and then it works again */
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	bed_deliver(b);
+	check_all(b, slow, 3, 10);
+	bed_destroy(b);
+}
+
+/* A filter that answers a superpacket with one complete packet, and leaves the form as it was. */
+static void answer(struct lw_packet *p)
+{
+	if (lw_packet_data(p)[9] != 6)
+		return;
+	bed_packet(lw_packet_data(p), 100, BED_TOLD, BED_HOST, 'r');
+	p->len = 100;
+	p->verdict = LW_VERDICT_REPLY;
+}
+
+static void from_inside__filter_answers_a_superpacket__one_single_packet(void **state)
+{
+	struct path_bed *b = super_bed(LW_ROLE_SERVER, 0);
+	struct bed_peer *peer;
+	struct bed_item *item;
+
+	(void)state;
+	bed_add_filter(b)->ingress = answer;
+	peer = bed_join(b, false);
+	push_super(b, peer, 5, 10);
+	bed_inside(b, peer, 100, 'a');
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	item = b->inside_out.head;
+	assert_non_null(item);
+	assert_int_equal(item->len, 100);
+	assert_int_equal(item->gso_size, 0);
+	assert_true(bed_packet_ok(item));
+	assert_int_equal(bed_packet_src(item), peer->address);
+	bed_assert_marks(&b->inside_out, "r");
+	assert_int_equal(b->path.counters.inside_tx, 1);
+	bed_deliver(b);
+	bed_assert_marks(&peer->got, "a");
+	bed_destroy(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(from_inside__superpacket__arrives_as_segments),
+		cmocka_unit_test(from_inside__superpacket__leaves_as_runs),
+		cmocka_unit_test(from_inside__superpacket_too_large_or_odd__dropped_and_counted),
+		cmocka_unit_test(from_inside__socket_full_amid_a_superpacket__goes_on_there),
+		cmocka_unit_test(from_inside__socket_stays_full_amid_a_superpacket__rest_follows),
+		cmocka_unit_test(from_inside__runs_refused__segments_go_singly),
+		cmocka_unit_test(from_inside__stream_full_amid_a_superpacket__client_waits),
+		cmocka_unit_test(
+			from_inside__stream_full_amid_a_superpacket__server_drops_the_rest),
+		cmocka_unit_test(from_inside__filter_answers_a_superpacket__one_single_packet),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
