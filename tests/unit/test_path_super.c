@@ -379,7 +379,7 @@ static void answer(struct lw_packet *p)
 {
 	if (lw_packet_data(p)[9] != 6)
 		return;
-	bed_packet(lw_packet_data(p), 100, BED_TOLD, BED_HOST, 'r');
+	bed_tcp_packet(lw_packet_data(p), 100, BED_TOLD, BED_HOST, 1, 'r');
 	p->len = 100;
 	p->verdict = LW_VERDICT_REPLY;
 }
