@@ -122,12 +122,19 @@ struct lw_sink lw_path_sink_as_is(struct lw_path *p, struct lw_tunnel *t)
 		                 .run_bytes = port->sender.run_bytes };
 }
 
+/* Singles use up the packets first, runs the bytes. */
+static bool is_short(const struct lw_batch *wire)
+{
+	return wire->cap - wire->n < LW_SINK_DATAGRAMS ||
+	       wire->arena_cap - wire->arena_used < LW_SINK_DATAGRAMS * LW_SINK_DATAGRAM_BYTES;
+}
+
 struct lw_sink lw_path_sink(struct lw_path *p, struct lw_tunnel *t)
 {
 	struct lw_port *port = lw_path_port(t);
 
 	/* room for the largest answer: a sender that takes nothing loses what comes later */
-	if (!port->tcp && port->wire->cap - port->wire->n < LW_SINK_DATAGRAMS)
+	if (!port->tcp && is_short(port->wire))
 		(void)lw_sender_flush(&port->sender, port->w->now_us);
 	return lw_path_sink_as_is(p, t);
 }

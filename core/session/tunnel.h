@@ -23,9 +23,10 @@
 
 struct lw_reassembly;
 
-/* datagrams and events that a sink must have room for when it is lent */
-#define LW_SINK_DATAGRAMS 24
-#define LW_SINK_EVENTS    8
+/* datagrams, with bytes for each, and events that a sink must have room for when it is lent */
+#define LW_SINK_DATAGRAMS      24
+#define LW_SINK_DATAGRAM_BYTES 2048
+#define LW_SINK_EVENTS         8
 
 enum lw_tunnel_state {
 	LW_TUNNEL_CONNECTING,
