@@ -301,6 +301,44 @@ static void from_inside__runs_refused__segments_go_singly(void **state)
 	bed_destroy(b);
 }
 
+/* What a session says meanwhile hangs on to its run that waits, and goes with it, cut or not. */
+static void from_udp__answer_while_a_run_waits__joins_it(void **state)
+{
+	static const struct {
+		const char *name;
+		struct bed_step steps[BED_STEPS];
+		uint32_t out; /* packets that leave */
+	} cases[] = {
+		{ "not yet sent", { { -EAGAIN, 0 }, { 0 } }, 1 },
+		{ "then refused", { { -EAGAIN, 0 }, { -EOPNOTSUPP, 0 }, { 0 } }, 11 },
+		{ "amid its cut", { { -EOPNOTSUPP, 0 }, { -EAGAIN, 4 }, { 0 } }, 11 },
+	};
+	static const uint8_t ping[] = { 2, 0, 9, 0, 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct path_bed *b = super_bed(LW_ROLE_SERVER, 63);
+		struct bed_peer *peer = bed_join(b, false);
+		uint64_t pongs = peer->side->counters.n[LW_CTR_FRAMES_RX];
+
+		print_message("  %s\n", cases[i].name);
+		bed_script_set(&b->udp_script, cases[i].steps);
+		push_super(b, peer, 10, MSS);
+		(void)bed_from_inside(b);
+		assert_true(lw_path_paused(&b->path));
+		bed_remote_frames(b, peer, ping, sizeof(ping));
+		assert_int_equal(bed_udp(b), -EAGAIN);
+		assert_int_equal(bed_udp_port(b)->wire->n, 1);
+		lw_sender_unblock(&bed_udp_port(b)->sender, peer->tag);
+		lw_path_flush(&b->path, b->now);
+		assert_int_equal(b->udp_out.n, cases[i].out);
+		bed_deliver(b);
+		check_all(b, peer, 10, MSS);
+		assert_int_equal(peer->side->counters.n[LW_CTR_FRAMES_RX], pongs + 11);
+		bed_destroy(b);
+	}
+}
+
 static void from_inside__stream_full_amid_a_superpacket__client_waits(void **state)
 {
 	enum { SUPERS = 6 };
@@ -418,6 +456,7 @@ int main(void)
 		cmocka_unit_test(from_inside__socket_full_amid_a_superpacket__goes_on_there),
 		cmocka_unit_test(from_inside__socket_stays_full_amid_a_superpacket__rest_follows),
 		cmocka_unit_test(from_inside__runs_refused__segments_go_singly),
+		cmocka_unit_test(from_udp__answer_while_a_run_waits__joins_it),
 		cmocka_unit_test(from_inside__stream_full_amid_a_superpacket__client_waits),
 		cmocka_unit_test(
 			from_inside__stream_full_amid_a_superpacket__server_drops_the_rest),
