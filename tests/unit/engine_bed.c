@@ -68,16 +68,17 @@ static int eb_create_inst(const struct lw_host *h, const void *opts, void **ret_
 static int eb_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_caps,
                       struct lw_err *err)
 {
-	const struct eb_inst *i = inst;
+	struct eb_inst *i = inst;
 
 	note(i, "prepare");
 	assert_int_equal(env->size, sizeof(*env));
 	assert_int_equal(env->role, LW_ROLE_CLIENT);
 	assert_int_equal(env->workers, 1);
 	assert_int_equal(env->inside_mtu, EB_MTU);
+	i->wanted = lw_env_caps_wanted(env);
 	if (i->prepare_r != 0)
 		return refuse(i, i->prepare_r, "cannot prepare", err);
-	ret_caps->flags = LW_CAP_SUPER;
+	ret_caps->flags = i->not_super ? 0 : LW_CAP_SUPER;
 	return 0;
 }
 

@@ -22,6 +22,8 @@ struct eb_inst {
 	char letter; /* in the log */
 	int create_r;
 	int prepare_r;
+	uint64_t wanted; /* LW_CAP_* that prepare() was told of */
+	bool not_super;  /* it grants nothing */
 	int start_r;
 	bool mute; /* fails without a sentence */
 	const struct lw_host *host;

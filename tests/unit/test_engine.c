@@ -304,6 +304,27 @@ static void engine__step_answers_oddly__fails_with_a_sentence(void **state)
 	}
 }
 
+/* A filter that cannot read superpackets must not be shown any, nor partial checksums. */
+static void engine_prepare__filter_takes_superpackets_or_not__inside_may_deliver_them(void **state)
+{
+	const uint64_t send = LW_CAP_SEND_TSO | LW_CAP_SEND_USO;
+	const uint64_t deliver = LW_CAP_CSUM | LW_CAP_TSO | LW_CAP_USO;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct engine_bed *b = eb_create();
+
+		b->insts[0].not_super = i == 1;
+		assert_int_equal(eb_start(b), 0);
+		assert_int_equal(b->insts[0].wanted, 0);
+		assert_int_equal(b->insts[1].wanted, LW_CAP_GSO | LW_CAP_GRO);
+		assert_int_equal(b->insts[2].wanted, i == 1 ? send : send | deliver);
+		assert_int_equal(b->insts[3].wanted, 0);
+		eb_stop(b);
+		eb_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +339,8 @@ int main(void)
 		cmocka_unit_test(engine_attach__each_kind__is_where_it_belongs),
 		cmocka_unit_test(engine_counters__several_instances__summed_by_module),
 		cmocka_unit_test(engine__step_answers_oddly__fails_with_a_sentence),
+		cmocka_unit_test(
+			engine_prepare__filter_takes_superpackets_or_not__inside_may_deliver_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
