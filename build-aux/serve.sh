@@ -63,9 +63,9 @@ serve_config() {
 	    file: users
 	control: { socket: /run/laneway/run-$$.sock }
 	YAML
-	serve_client_file "$run_net.1" own.yaml 'routes: [10.125.0.0/16]' \
+	serve_client_file "$run_net.1" own.yaml udp 'routes: [10.125.0.0/16]' \
 		"control: { socket: /run/laneway/run-$$-client.sock }"
-	serve_client_file "$(serve_address)" client.yaml 'routes: default'
+	serve_client_file "$(serve_address)" client.yaml 'udp tcp' 'routes: default'
 }
 
 # The address that others most likely reach this machine by
@@ -74,15 +74,18 @@ serve_address() {
 		hostname
 }
 
-# serve_client_file ADDRESS FILE LINES...: one file that connects a client, with all it needs
+# serve_client_file ADDRESS FILE TRANSPORTS LINES...: one file that connects a client, with all it needs
 serve_client_file() {
-	local address=$1 file=$2
-	shift 2
+	local address=$1 file=$2 transport
+	local -a servers=()
+	for transport in $3; do
+		servers+=("\"$transport://$address:$run_port\"")
+	done
+	shift 3
 	(
 		umask 077
 		{
-			printf 'servers: ["udp://%s:%s", "tcp://%s:%s"]\n' \
-				"$address" "$run_port" "$address" "$run_port"
+			printf 'servers: [%s]\n' "$(IFS=,; echo "${servers[*]}")"
 			printf 'login: { user: laneway, password: "%s" }\n' "$(cat password)"
 			printf '%s\n' "$@"
 			printf 'identity:\n  server_name: laneway.internal\n  ca: |\n'
