@@ -138,9 +138,14 @@ ends() {
 	fi
 }
 
+# no_daemon: neither of ours runs in this box
+no_daemon() {
+	! pgrep -x lanewayd && ! pgrep -x laneway
+}
+
 # nothing_left: no process of ours is left, and no socket or state file in $LW_TMP and /run
 nothing_left() {
-	! pgrep -x 'lanewayd|laneway' && [ -z "$(find "$LW_TMP" -type s)" ] &&
+	no_daemon && [ -z "$(find "$LW_TMP" -type s)" ] &&
 		[ -z "$(find /run/laneway -type f 2>/dev/null)" ]
 }
 
