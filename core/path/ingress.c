@@ -186,6 +186,18 @@ static void make_room(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
 	lw_path_flush_outside(p, at);
 }
 
+/*
+ * What a server's stream cannot take is lost, so it is written before it must refuse. A segment has
+ * its headers, the frame and the record on top of its part of the packet: less than a quarter.
+ */
+static bool may_be_refused(const struct lw_path *p, const struct lw_packet *pkt)
+{
+	const struct lw_tunnel *t = lw_path_tunnel(pkt);
+
+	return p->role_kind == LW_ROLE_SERVER && t->is_stream && t->stream.used > 0 &&
+	       lw_stream_room(&t->stream, false) < pkt->len + pkt->len / 4 + STREAM_RECORD_EXTRA;
+}
+
 /* Begins with the segments of a packet, none of which may be larger than the tunnel carries. */
 static bool cut(struct lw_path *p, struct lw_packet *pkt)
 {
@@ -203,6 +215,8 @@ static bool transmit(struct lw_path *p, uint64_t at)
 		struct lw_sink k = lw_path_sink_as_is(p, t);
 		int r = 0;
 
+		if (may_be_refused(p, pkt))
+			make_room(p, t, at);
 		if (!p->seg_open && !cut(p, pkt))
 			lw_path_add(&p->counters.inside_invalid, 1);
 		else

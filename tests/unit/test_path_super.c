@@ -373,6 +373,24 @@ static void from_inside__stream_full_amid_a_superpacket__client_waits(void **sta
 	bed_destroy(b);
 }
 
+/* More than a stream holds, in one batch, for a socket that takes it all. */
+static void from_inside__superpackets_beyond_a_stream__server_writes_between(void **state)
+{
+	enum { SUPERS = 7 };
+	struct path_bed *b = super_bed(LW_ROLE_SERVER, 0);
+	struct bed_peer *peer = bed_join(b, true);
+
+	(void)state;
+	for (int i = 0; i < SUPERS; i++)
+		push_super(b, peer, MOST, 10);
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	bed_deliver(b);
+	for (int i = 0; i < SUPERS; i++)
+		check_segments(b, peer, 0, MOST, MOST, 10);
+	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
+	bed_destroy(b);
+}
+
 /* Others are served meanwhile: the rest of the superpacket that finds no room is lost. */
 static void from_inside__stream_full_amid_a_superpacket__server_drops_the_rest(void **state)
 {
@@ -458,6 +476,7 @@ int main(void)
 		cmocka_unit_test(from_inside__runs_refused__segments_go_singly),
 		cmocka_unit_test(from_udp__answer_while_a_run_waits__joins_it),
 		cmocka_unit_test(from_inside__stream_full_amid_a_superpacket__client_waits),
+		cmocka_unit_test(from_inside__superpackets_beyond_a_stream__server_writes_between),
 		cmocka_unit_test(
 			from_inside__stream_full_amid_a_superpacket__server_drops_the_rest),
 		cmocka_unit_test(from_inside__filter_answers_a_superpacket__one_single_packet),
