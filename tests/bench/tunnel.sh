@@ -1,8 +1,7 @@
 #!/bin/bash
-# One TCP flow of iperf3 between two namespaces: plain, and through our tunnel with and without
-# offload. CPU is user and
-# system time of each tunnel end; system calls are counted by perf, never under strace. GB is 10^9
-# bytes of TCP payload.
+# One TCP flow of iperf3 between two namespaces: plain, through our tunnel with and without offload,
+# and through wireguard-go where that is installed. CPU is user and system time of each tunnel end;
+# system calls are counted by perf, never under strace. GB is 10^9 bytes of TCP payload.
 . "${BASH_SOURCE[0]%/*}/../scenario/box.sh"
 . "${BASH_SOURCE[0]%/*}/../scenario/laneway.sh"
 
@@ -62,8 +61,8 @@ flow() {
 # What each end does: nothing, send (superpackets are read, runs are sent), all
 declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto auto auto auto')
 
-# ends OFFLOAD TRANSPORT: a server and a client that is connected
-ends() {
+# laneway_ends OFFLOAD TRANSPORT: a server and a client that is connected
+laneway_ends() {
 	local READS WRITES GSO GRO
 	# shellcheck disable=SC2034 # they are for the configurations
 	read -r READS WRITES GSO GRO <<<"${switches[$1]}"
@@ -74,27 +73,54 @@ ends() {
 	wait_for 10 says lwc 'connected to'
 }
 
+# wireguard_ends: the same of wireguard-go, with its own addresses inside
+WG_IP=10.77.0.1
+wireguard_ends() {
+	local ns key
+	for ns in server client; do
+		[ -e "$LW_TMP/wg-$ns.key" ] || (umask 077 && wg genkey >"$LW_TMP/wg-$ns.key") || return 1
+		start "wg-$ns" "$ns" wireguard-go -f "wg-$ns"
+		wait_for 5 in_ns "$ns" wg show "wg-$ns" || return 1
+	done
+	key=$(wg pubkey <"$LW_TMP/wg-client.key")
+	in_ns server wg set wg-server private-key "$LW_TMP/wg-server.key" listen-port 51820 \
+		peer "$key" allowed-ips 10.77.0.2/32 || return 1
+	key=$(wg pubkey <"$LW_TMP/wg-server.key")
+	in_ns client wg set wg-client private-key "$LW_TMP/wg-client.key" \
+		peer "$key" endpoint "$SERVER_IP:51820" allowed-ips "$WG_IP/32" || return 1
+	ip -n server addr add "$WG_IP/24" dev wg-server && ip -n server link set wg-server up || return 1
+	ip -n client addr add 10.77.0.2/24 dev wg-client && ip -n client link set wg-client up || return 1
+	wait_for 10 in_ns client ping -c 1 -W 1 "$WG_IP"
+}
+
 # row TUNNEL OFFLOAD TRANSPORT DIRECTION: one measured row, columns divided by tabs
 row() {
-	local what=$1$'\t'$2$'\t'$3$'\t'$4 address=$INSIDE_IP back=() c s calls_c calls_s got
+	local what=$1$'\t'$2$'\t'$3$'\t'$4 back=() c s calls_c calls_s got
+	local client=lwc server=lanewayd address=$INSIDE_IP
 	[ "$4" = up ] || back=(-R)
-	if [ "$1" = plain ]; then
+	case $1 in
+	plain)
 		got=$(flow "$SERVER_IP" "${back[@]}") || return 1
 		printf '%s\t%s\tnull\tnull\tnull\tnull\n' "$what" "$got"
 		return
-	fi
-	ends "$2" "$3" || return 1
-	c=$(ticks "$(pid_of lwc)") s=$(ticks "$(pid_of lanewayd)")
-	calls_begin client "$(pid_of lwc)"
-	calls_begin server "$(pid_of lanewayd)"
+		;;
+	wireguard-go)
+		client=wg-client server=wg-server address=$WG_IP
+		wireguard_ends || return 1
+		;;
+	laneway) laneway_ends "$2" "$3" || return 1 ;;
+	esac
+	c=$(ticks "$(pid_of $client)") s=$(ticks "$(pid_of $server)")
+	calls_begin client "$(pid_of $client)"
+	calls_begin server "$(pid_of $server)"
 	got=$(flow "$address" "${back[@]}") || return 1
-	c=$(($(ticks "$(pid_of lwc)") - c)) s=$(($(ticks "$(pid_of lanewayd)") - s))
+	c=$(($(ticks "$(pid_of $client)") - c)) s=$(($(ticks "$(pid_of $server)") - s))
 	calls_end client >"$LW_TMP/calls.n"
 	calls_c=$(cat "$LW_TMP/calls.n")
 	calls_end server >"$LW_TMP/calls.n"
 	calls_s=$(cat "$LW_TMP/calls.n")
-	end lwc
-	end lanewayd
+	end $client
+	end $server
 	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$what" "$got" "$c" "$s" "$calls_c" "$calls_s"
 }
 
@@ -120,10 +146,10 @@ medians() {
 }
 
 print_table() {
-	awk -F'\t' 'BEGIN { printf "%-8s %-7s %-5s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "dir",
+	awk -F'\t' 'BEGIN { printf "%-12s %-7s %-5s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "dir",
 		"Gbit/s", "client CPU-s/GB", "server CPU-s/GB", "client calls/GB", "server calls/GB", "retrans" }
 	function num(v, f) { return v == "null" ? "-" : sprintf(f, v) }
-	{ printf "%-8s %-7s %-5s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, num($6, "%.2f"),
+	{ printf "%-12s %-7s %-5s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, num($6, "%.2f"),
 		num($7, "%.2f"), num($8, "%.0f"), num($9, "%.0f"), $10 }'
 }
 
@@ -131,13 +157,19 @@ print_json() {
 	awk -F'\t' -v kernel="$(uname -r)" -v cpus="$(nproc)" '
 	BEGIN { printf "{\"machine\":{\"kernel\":\"%s\",\"processors\":%d},\"rows\":[", kernel, cpus }
 	{ printf "%s{\"tunnel\":\"%s\",\"offload\":\"%s\",\"transport\":\"%s\",\"cipher\":\"%s\",\"engine\":\"%s\",\"direction\":\"%s\",\"streams\":1,\"clients\":1,\"workers\":1,\"gbps\":%s,\"client_cpu_s_per_gb\":%s,\"server_cpu_s_per_gb\":%s,\"client_syscalls_per_gb\":%s,\"server_syscalls_per_gb\":%s,\"retransmits\":%s}", \
-		(NR > 1 ? "," : ""), $1, $2, $3, ($1 == "plain" ? "null" : "dtls"), \
-		($1 == "plain" ? "none" : "wolfssl"), $4, $5, $6, $7, $8, $9, $10 }
+		(NR > 1 ? "," : ""), $1, $2, $3, ($1 == "laneway" ? ($3 == "udp" ? "dtls" : "tls") : "null"), \
+		($1 == "laneway" ? "wolfssl" : $1 == "plain" ? "none" : "go"), $4, $5, $6, $7, $8, $9, $10 }
 	END { print "]}" }'
 }
 
 server_and_client_ns
 laneway_keys bench
+wireguard=
+if command -v wireguard-go wg >/dev/null; then
+	wireguard=yes
+else
+	echo "no row of wireguard-go: it, or wireguard-tools, is not installed" >&2
+fi
 for _ in $(seq "$repeats"); do
 	for direction in up down; do
 		row plain none none $direction || bail "plain $direction"
@@ -147,6 +179,7 @@ for _ in $(seq "$repeats"); do
 		for offload in none all; do
 			row laneway $offload tcp $direction || bail "laneway $offload tcp $direction"
 		done
+		[ -z "$wireguard" ] || row wireguard-go all udp $direction || bail "wireguard-go $direction"
 	done
 done >"$LW_TMP/rows"
 if [ $json = 1 ]; then medians <"$LW_TMP/rows" | print_json; else medians <"$LW_TMP/rows" | print_table; fi
