@@ -99,6 +99,7 @@ static void unmerge(struct lw_path *p, const struct lw_packet *pkt, uint64_t at)
 void lw_path_send_inside(struct lw_path *p, struct lw_batch *b)
 {
 	uint64_t at = p->inside_w->now_us;
+	uint64_t merged = 0;
 	uint32_t done = 0;
 
 	LW_BATCH_FOREACH (pkt, b)
@@ -106,7 +107,8 @@ void lw_path_send_inside(struct lw_path *p, struct lw_batch *b)
 	if (p->merging != NULL && b->n > 1) {
 		lw_coalesce_batch(p->merging, b, mergeable(p, at));
 		LW_BATCH_FOREACH (pkt, b)
-			lw_path_add(&p->counters.inside_tx_merged, pkt->gso_size > 0);
+			merged += pkt->gso_size > 0;
+		lw_path_add(&p->counters.inside_tx_merged, merged);
 	}
 	while (done < b->n) {
 		uint32_t taken;

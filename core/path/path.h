@@ -2,7 +2,7 @@
 /*
  * The two directions of one worker, on batches: inside -> filters -> tunnel -> outside, and back.
  * It makes no system call but through modules' operations, so a simulator can drive it with modules
- * in memory. A codec has its place between filters and tunnel, coalescing before the inside.
+ * in memory. A codec has its place between filters and tunnel.
  */
 #ifndef LW_PATH_PATH_H
 #define LW_PATH_PATH_H

@@ -5,7 +5,7 @@
  * Behaviour: the Lightway protocol, spec/wire.md; sections are named where a rule comes from.
  *
  * Expresslane has its place beside the TLS data path in rx.c and tx.c, rotation and roaming in
- * rx.c after a datagram was accepted (wire.md 6), runs in wire_out.c.
+ * rx.c after a datagram was accepted (wire.md 6).
  */
 #ifndef LW_SESSION_TUNNEL_H
 #define LW_SESSION_TUNNEL_H
