@@ -138,6 +138,7 @@ static void reply_outside(struct lw_path *p, uint64_t at)
 			r = lw_seg_init(&seg, pkt);
 		if (r == 0)
 			r = lw_tunnel_tx(t, &seg, at, &k);
+		lw_tunnel_tx_end(t, at, &k);
 		if (r < 0)
 			lw_path_add(&p->chain.dropped, 1);
 		lw_path_after(p, t, &k);

@@ -189,13 +189,15 @@ static void make_room(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
 /*
  * What a server's stream cannot take is lost, so it is written before it must refuse. A segment has
  * its headers, the frame and the record on top of its part of the packet: less than a quarter.
+ * Frames that have gathered come first.
  */
 static bool may_be_refused(const struct lw_path *p, const struct lw_packet *pkt)
 {
 	const struct lw_tunnel *t = lw_path_tunnel(pkt);
 
 	return p->role_kind == LW_ROLE_SERVER && t->is_stream && t->stream.used > 0 &&
-	       lw_stream_room(&t->stream, false) < pkt->len + pkt->len / 4 + STREAM_RECORD_EXTRA;
+	       lw_stream_room(&t->stream, false) <
+	               p->record->len + pkt->len + pkt->len / 4 + STREAM_RECORD_EXTRA;
 }
 
 /* Begins with the segments of a packet, none of which may be larger than the tunnel carries. */
@@ -204,23 +206,28 @@ static bool cut(struct lw_path *p, struct lw_packet *pkt)
 	return lw_seg_init(&p->seg, pkt) == 0 && lw_seg_len_max(&p->seg) <= p->inside_mtu;
 }
 
-/* false: no room outside; the packet waits as it is */
-static bool transmit(struct lw_path *p, uint64_t at)
+/* One packet, as far as there is room. */
+static int transmit_one(struct lw_path *p, struct lw_packet *pkt, struct lw_sink *k, uint64_t at)
 {
+	struct lw_tunnel *t = lw_path_tunnel(pkt);
+
+	if (may_be_refused(p, pkt))
+		make_room(p, t, at);
+	if (p->seg_open || cut(p, pkt))
+		return lw_tunnel_tx(t, &p->seg, at, k);
+	lw_path_add(&p->counters.inside_invalid, 1);
+	return 0;
+}
+
+/* The packets of one tunnel that follow each other. False: no room; the packet waits as it is. */
+static bool transmit_some(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
+{
+	struct lw_sink k = lw_path_sink_as_is(p, t);
 	uint32_t stuck = UINT32_MAX; /* the segment that found no room before */
 
-	while (p->next < p->rx->n) {
-		struct lw_packet *pkt = &p->rx->pkt[p->next];
-		struct lw_tunnel *t = lw_path_tunnel(pkt);
-		struct lw_sink k = lw_path_sink_as_is(p, t);
-		int r = 0;
+	while (p->next < p->rx->n && lw_path_tunnel(&p->rx->pkt[p->next]) == t) {
+		int r = transmit_one(p, &p->rx->pkt[p->next], &k, at);
 
-		if (may_be_refused(p, pkt))
-			make_room(p, t, at);
-		if (!p->seg_open && !cut(p, pkt))
-			lw_path_add(&p->counters.inside_invalid, 1);
-		else
-			r = lw_tunnel_tx(t, &p->seg, at, &k);
 		if (r == -EAGAIN && p->seg.next != stuck) {
 			p->seg_open = true;
 			stuck = p->seg.next;
@@ -230,13 +237,24 @@ static bool transmit(struct lw_path *p, uint64_t at)
 			continue;
 		}
 		if (r == -EAGAIN) /* nothing that it could wait for */
-			lw_count(&p->sessions,
-			         t->is_stream ? LW_CTR_STREAM_FULL : LW_CTR_SINK_FULL);
+			lw_count_n(&p->sessions,
+			           t->is_stream ? LW_CTR_STREAM_FULL : LW_CTR_SINK_FULL,
+			           p->seg.count - p->seg.next);
 		stuck = UINT32_MAX;
 		p->seg_open = false;
 		p->next++;
-		if (p->next == p->rx->n || lw_path_tunnel(&p->rx->pkt[p->next]) != t)
-			lw_path_after(p, t, &k);
+	}
+	lw_tunnel_tx_end(t, at, &k);
+	lw_path_after(p, t, &k);
+	return true;
+}
+
+/* false: no room outside */
+static bool transmit(struct lw_path *p, uint64_t at)
+{
+	while (p->next < p->rx->n) {
+		if (!transmit_some(p, lw_path_tunnel(&p->rx->pkt[p->next]), at))
+			return false;
 	}
 	return true;
 }

@@ -83,8 +83,9 @@ int lw_path_init(struct lw_path *p, uint32_t chunks)
 	p->tx = batch_create(LW_INSIDE_TX_PACKETS, LW_INSIDE_TX_BYTES, false);
 	p->reply = batch_create(LW_INSIDE_RX_PACKETS, 0, false);
 	p->tcp_buf = malloc(LW_TCP_RX_BYTES);
+	p->record = malloc(sizeof(*p->record));
 	if (p->rx == NULL || p->tx == NULL || p->reply == NULL || p->tcp_buf == NULL ||
-	    merging_init(p) < 0)
+	    p->record == NULL || merging_init(p) < 0)
 		return -ENOMEM;
 	p->rx->headroom = LW_INSIDE_HEADROOM;
 	for (uint32_t i = 0; i < p->n_ports; i++) {
@@ -102,6 +103,7 @@ void lw_path_fini(struct lw_path *p)
 	batch_destroy(p->undone);
 	lw_coalesce_destroy(p->merging);
 	free(p->tcp_buf);
+	free(p->record);
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		batch_destroy(p->ports[i].rx);
 		batch_destroy(p->ports[i].pieces);
@@ -116,8 +118,11 @@ struct lw_sink lw_path_sink_as_is(struct lw_path *p, struct lw_tunnel *t)
 {
 	const struct lw_port *port = lw_path_port(t);
 
+	p->record->len = 0;
+	p->record->frames = 0;
 	return (struct lw_sink){ .wire = port->wire,
 		                 .inside = p->tx,
+		                 .record = p->record,
 		                 .run_segs = lw_sender_run_segs(&port->sender, port->w->now_us),
 		                 .run_bytes = port->sender.run_bytes };
 }

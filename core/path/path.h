@@ -115,6 +115,7 @@ struct lw_path {
 	struct lw_seg seg;                       /* of rx->pkt[next], where a tunnel had no room */
 	bool seg_open;
 	uint8_t *tcp_buf;
+	struct lw_out_record *record; /* lent to the sinks of streams */
 	struct lw_tunnel *dirty; /* streams to flush */
 	struct lw_tunnel *again; /* the same, but not before again_at_us */
 	uint64_t again_at_us;

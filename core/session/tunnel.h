@@ -61,16 +61,24 @@ struct lw_event {
 	uint32_t arg;
 };
 
+/* data frames that will be one TLS record of a stream */
+struct lw_out_record {
+	uint32_t len;
+	uint32_t frames;
+	uint8_t data[LW_TLS_STREAM_RECORD_MAX];
+};
+
 /*
  * Where one call puts its results; lent by the driver.
  * wire:   datagrams for the peer, Lightway header included (UDP)
- * stream: ciphertext for the peer (TCP)
  * inside: packets for the chain: views into what came in, or into its own arena (TCP, fragments)
+ * record: where frames of a stream gather, empty at first; NULL: each gets a record of its own
  * run_*:  limits of a run, in datagrams and bytes; 0 datagrams: single ones only
  */
 struct lw_sink {
 	struct lw_batch *wire;
 	struct lw_batch *inside;
+	struct lw_out_record *record;
 	uint32_t run_segs;
 	uint32_t run_bytes;
 	struct lw_event events[LW_SINK_EVENTS];
@@ -219,10 +227,16 @@ int lw_tunnel_rx_bytes(struct lw_tunnel *t, const uint8_t *p, size_t len, size_t
 /**
  * lw_tunnel_tx() - one packet, superpacket or encoded unit for the peer
  *
- * Return: 0: sent, or dropped and counted; -EAGAIN: the sink is full, empty it and call again
- *         with the same g.
+ * What gathers in k->record is sent by lw_tunnel_tx_end(), which must follow the last of several
+ * calls with the same sink, before any other call for this tunnel.
+ *
+ * Return: 0: sent, gathered, or dropped and counted; -EAGAIN: the sink is full, nothing is
+ *         gathered; empty it and call again with the same g.
  */
 int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_sink *k);
+
+/* lw_tunnel_tx_end() - what has gathered becomes a record; room for it is there */
+void lw_tunnel_tx_end(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 
 /**
  * lw_tunnel_tick() - the deadline has come; harmless when it has not

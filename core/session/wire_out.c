@@ -122,6 +122,7 @@ bool lw_out_room(const struct lw_tunnel *t, const struct lw_sink *k, size_t plai
 	return b->cap - b->n >= 2 && b->arena_cap - b->arena_used >= record + update;
 }
 
+/* One frame, or several as one record. */
 int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at, struct lw_sink *k)
 {
 	struct lw_out o = { .t = t, .k = k };

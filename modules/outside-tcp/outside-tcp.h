@@ -26,7 +26,7 @@ struct tcp_options {
 	struct lw_list listen; /* of struct lw_addr */
 	int64_t backlog;
 	int64_t connections;
-	const char *congestion; /* NULL: the system's */
+	const char *congestion; /* NULL, "auto": the system's */
 };
 
 struct tcp_listener {

@@ -15,12 +15,18 @@ struct sockopt {
 /*
  * A tunnel's records must not wait for more (NODELAY). A peer that vanished is noticed after a
  * minute, with data under way (USER_TIMEOUT, ms) or without (keepalive: 30 s idle, then 3 probes
- * 10 s apart), which is also how long a session may stay silent before it counts as stale.
+ * 10 s apart), which is also how long a session may stay silent before it counts as stale. What
+ * waits in a socket's own queue delays all inside packets behind it: little may (NOTSENT_LOWAT,
+ * bytes).
  */
 static const struct sockopt options[] = {
-	{ IPPROTO_TCP, TCP_NODELAY, 1 },   { SOL_SOCKET, SO_KEEPALIVE, 1 },
-	{ IPPROTO_TCP, TCP_KEEPIDLE, 30 }, { IPPROTO_TCP, TCP_KEEPINTVL, 10 },
-	{ IPPROTO_TCP, TCP_KEEPCNT, 3 },   { IPPROTO_TCP, TCP_USER_TIMEOUT, 60000 },
+	{ IPPROTO_TCP, TCP_NODELAY, 1 },
+	{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+	{ IPPROTO_TCP, TCP_KEEPIDLE, 30 },
+	{ IPPROTO_TCP, TCP_KEEPINTVL, 10 },
+	{ IPPROTO_TCP, TCP_KEEPCNT, 3 },
+	{ IPPROTO_TCP, TCP_USER_TIMEOUT, 60000 },
+	{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10 },
 };
 
 static int set_option(int fd, int level, int name, int value)
@@ -49,7 +55,7 @@ int lw_tcp_socket_open(uint8_t family, const char **ret_step)
 
 int lw_tcp_socket_congestion(int fd, const char *name)
 {
-	if (name == NULL)
+	if (name == NULL || strcmp(name, "auto") == 0)
 		return 0;
 	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) < 0)
 		return -errno;

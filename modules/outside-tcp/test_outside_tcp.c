@@ -156,6 +156,7 @@ static void assert_our_options(int fd)
 	assert_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
 	assert_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
 	assert_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 60000);
+	assert_option(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 << 10);
 	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &len), 0);
 	assert_string_equal(name, "reno");
 	assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);

@@ -377,18 +377,21 @@ static void from_inside__stream_full_amid_a_superpacket__client_waits(void **sta
 static void from_inside__superpackets_beyond_a_stream__server_writes_between(void **state)
 {
 	enum { SUPERS = 7 };
-	struct path_bed *b = super_bed(LW_ROLE_SERVER, 0);
-	struct bed_peer *peer = bed_join(b, true);
 
 	(void)state;
-	for (int i = 0; i < SUPERS; i++)
-		push_super(b, peer, MOST, 10);
-	assert_int_equal(bed_from_inside(b), -EAGAIN);
-	bed_deliver(b);
-	for (int i = 0; i < SUPERS; i++)
-		check_segments(b, peer, 0, MOST, MOST, 10);
-	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
-	bed_destroy(b);
+	for (uint32_t n = 44; n <= MOST; n++) {
+		struct path_bed *b = super_bed(LW_ROLE_SERVER, 0);
+		struct bed_peer *peer = bed_join(b, true);
+
+		for (int i = 0; i < SUPERS; i++)
+			push_super(b, peer, n, 10);
+		assert_int_equal(bed_from_inside(b), -EAGAIN);
+		assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
+		bed_deliver(b);
+		for (int i = 0; i < SUPERS; i++)
+			check_segments(b, peer, 0, n, n, 10);
+		bed_destroy(b);
+	}
 }
 
 /* Others are served meanwhile: the rest of the superpacket that finds no room is lost. */
