@@ -384,7 +384,7 @@ static int use(struct client *c, const struct lw_module *m, const void *opts,
 
 	if (r < 0)
 		return r;
-	r = lw_engine_prepare(&c->engine, *ret, LW_ROLE_CLIENT, c->plan->mtu, c->err);
+	r = lw_engine_prepare(*ret, LW_ROLE_CLIENT, c->plan->mtu, c->err);
 	if (r < 0)
 		lw_engine_remove(&c->engine, *ret);
 	return r;

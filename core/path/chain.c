@@ -63,9 +63,19 @@ static void run(struct lw_chain *c, const struct lw_link *l, bool ingress, struc
 	compact(c, b, reply);
 }
 
-void lw_chain_ingress(struct lw_chain *c, struct lw_batch *b, struct lw_batch *reply)
+uint32_t lw_chain_whole(const struct lw_chain *c)
 {
-	for (uint32_t i = 0; i < c->n; i++)
+	uint32_t n = 0;
+
+	while (n < c->n && !c->links[n].single)
+		n++;
+	return n;
+}
+
+void lw_chain_ingress(struct lw_chain *c, uint32_t first, uint32_t end, struct lw_batch *b,
+                      struct lw_batch *reply)
+{
+	for (uint32_t i = first; i < end; i++)
 		run(c, &c->links[i], true, b, reply);
 }
 

@@ -14,6 +14,7 @@ struct lw_link {
 	const struct lw_filter_ops *ops;
 	void *inst;
 	struct lw_worker *w;
+	bool single; /* takes no superpackets */
 };
 
 struct lw_chain {
@@ -27,15 +28,21 @@ struct lw_chain {
  * in front */
 bool lw_chain_in_bounds(const struct lw_packet *p);
 
+/* lw_chain_whole() - how many filters come before the first that takes no superpackets */
+uint32_t lw_chain_whole(const struct lw_chain *c);
+
 /**
- * lw_chain_ingress() - inside -> outside, first filter to last
+ * lw_chain_ingress() - inside -> outside, some filters in a row
  *
+ * @first: number of the first
+ * @end:   number of the one behind the last
  * @b:     what passed stays in it, in order
  * @reply: answers of filters, for the way back; they go no further in this chain
  *
  * Context: the worker.
  */
-void lw_chain_ingress(struct lw_chain *c, struct lw_batch *b, struct lw_batch *reply);
+void lw_chain_ingress(struct lw_chain *c, uint32_t first, uint32_t end, struct lw_batch *b,
+                      struct lw_batch *reply);
 
 /* lw_chain_egress() - outside -> inside, last filter to first; replies are for the peer */
 void lw_chain_egress(struct lw_chain *c, struct lw_batch *b, struct lw_batch *reply);

@@ -117,7 +117,7 @@ bool lw_path_paused(const struct lw_path *p)
 		if (!p->ports[i].tcp && p->ports[i].sender.blocked)
 			return true;
 	}
-	return p->next < p->rx->n && stream_waits(p, &p->rx->pkt[p->next]);
+	return p->next < p->out->n && stream_waits(p, &p->out->pkt[p->next]);
 }
 
 uint64_t lw_path_deadline(const struct lw_path *p)
@@ -156,15 +156,23 @@ static bool admit(struct lw_path *p, struct lw_packet *pkt)
 	return true;
 }
 
-static int refill(struct lw_path *p, uint32_t tag)
+/* Some filters in a row; their answers go back to the inside. */
+static void filter(struct lw_path *p, uint32_t first, uint32_t end, struct lw_batch *b)
+{
+	lw_chain_ingress(&p->chain, first, end, b, p->reply);
+	lw_path_send_inside(p, p->reply);
+	lw_batch_reset(p->reply);
+}
+
+static int read_inside(struct lw_path *p, uint32_t tag)
 {
 	struct lw_batch *b = p->rx;
 	uint32_t kept = 0;
 	int r;
 
 	lw_batch_reset(b);
-	p->next = 0;
-	p->seg_open = false;
+	p->whole = 0;
+	p->cutter_open = false;
 	r = p->inside->recv(p->inside_inst, p->inside_w, tag, b);
 	lw_path_add(&p->counters.inside_rx, b->n);
 	lw_path_add(&p->counters.inside_rx_bytes, lw_path_bytes(b->pkt, b->n));
@@ -173,9 +181,28 @@ static int refill(struct lw_path *p, uint32_t tag)
 			b->pkt[kept++] = b->pkt[i];
 	}
 	b->n = kept;
-	lw_chain_ingress(&p->chain, b, p->reply);
-	lw_path_send_inside(p, p->reply);
-	lw_batch_reset(p->reply);
+	filter(p, 0, lw_chain_whole(&p->chain), b);
+	return r;
+}
+
+/* The next packets for tunnels: what is left of the last batch from the inside, or a new one. */
+static int refill(struct lw_path *p, uint32_t tag)
+{
+	uint32_t whole = lw_chain_whole(&p->chain);
+	int r = 0;
+
+	p->next = 0;
+	p->seg_open = false;
+	if (p->out == p->rx || p->whole == p->rx->n)
+		r = read_inside(p, tag);
+	p->out = p->rx;
+	if (whole < p->chain.n) {
+		lw_path_cut_up(p);
+		filter(p, whole, p->chain.n, p->units);
+		p->out = p->units;
+		if (p->whole < p->rx->n)
+			r = 0; /* more waits, whatever the inside said */
+	}
 	return r;
 }
 
@@ -225,8 +252,8 @@ static bool transmit_some(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
 	struct lw_sink k = lw_path_sink_as_is(p, t);
 	uint32_t stuck = UINT32_MAX; /* the segment that found no room before */
 
-	while (p->next < p->rx->n && lw_path_tunnel(&p->rx->pkt[p->next]) == t) {
-		int r = transmit_one(p, &p->rx->pkt[p->next], &k, at);
+	while (p->next < p->out->n && lw_path_tunnel(&p->out->pkt[p->next]) == t) {
+		int r = transmit_one(p, &p->out->pkt[p->next], &k, at);
 
 		if (r == -EAGAIN && p->seg.next != stuck) {
 			p->seg_open = true;
@@ -252,8 +279,8 @@ static bool transmit_some(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
 /* false: no room outside */
 static bool transmit(struct lw_path *p, uint64_t at)
 {
-	while (p->next < p->rx->n) {
-		if (!transmit_some(p, lw_path_tunnel(&p->rx->pkt[p->next]), at))
+	while (p->next < p->out->n) {
+		if (!transmit_some(p, lw_path_tunnel(&p->out->pkt[p->next]), at))
 			return false;
 	}
 	return true;
@@ -264,7 +291,7 @@ int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at)
 	int r = -EBUSY;
 
 	if (!lw_path_paused(p)) {
-		r = p->next == p->rx->n ? refill(p, tag) : 0;
+		r = p->next == p->out->n ? refill(p, tag) : 0;
 		if (!transmit(p, at))
 			r = -EBUSY;
 	}

@@ -22,6 +22,8 @@
 /* sizes of a worker's batches; interfaces.md 3, "Memory" */
 #define LW_INSIDE_RX_PACKETS 64u
 #define LW_INSIDE_RX_BYTES   (512u << 10)
+#define LW_UNITS_PACKETS     512u
+#define LW_UNITS_BYTES       (512u << 10)
 #define LW_INSIDE_TX_PACKETS 2048u
 #define LW_INSIDE_TX_BYTES   (512u << 10)
 #define LW_UDP_RX_PACKETS    64u
@@ -111,13 +113,18 @@ struct lw_path {
 	struct lw_batch *undone;     /* packets of a superpacket that the inside refused: views */
 	struct lw_coalesce *merging; /* NULL: the inside takes no superpackets */
 	uint64_t merge_off_until_us[LW_GSO_RUN]; /* for each kind */
-	uint32_t next;                           /* packets of rx that are gone */
-	struct lw_seg seg;                       /* of rx->pkt[next], where a tunnel had no room */
+	struct lw_batch *units; /* single packets of rx, for filters that take no others */
+	uint32_t whole;         /* packets of rx that were cut up */
+	struct lw_seg cutter;   /* of rx->pkt[whole], where units had no room */
+	bool cutter_open;
+	struct lw_batch *out; /* what is on its way to tunnels: rx, or units */
+	uint32_t next;        /* packets of it that are gone */
+	struct lw_seg seg;    /* of out->pkt[next], where a tunnel had no room */
 	bool seg_open;
 	uint8_t *tcp_buf;
 	struct lw_out_record *record; /* lent to the sinks of streams */
-	struct lw_tunnel *dirty; /* streams to flush */
-	struct lw_tunnel *again; /* the same, but not before again_at_us */
+	struct lw_tunnel *dirty;      /* streams to flush */
+	struct lw_tunnel *again;      /* the same, but not before again_at_us */
 	uint64_t again_at_us;
 	struct lw_tunnel *dead;
 	struct lw_chunk_pool chunks;

@@ -91,7 +91,7 @@ static int use_modules(struct server *s, const struct lw_uses *uses, struct lw_e
 		int r = lw_engine_add(&s->engine, uses->use[i].module, uses->use[i].opts, &in, err);
 
 		if (r == 0)
-			r = lw_engine_prepare(&s->engine, in, LW_ROLE_SERVER, s->plan->mtu, err);
+			r = lw_engine_prepare(in, LW_ROLE_SERVER, s->plan->mtu, err);
 		if (r < 0)
 			return r;
 	}
@@ -118,7 +118,7 @@ static int use_inside(struct server *s, struct lw_instance **ret, struct lw_err 
 		r = lw_engine_add(&s->engine, u->module, u->opts, ret, err);
 		if (r < 0)
 			return r;
-		r = lw_engine_prepare(&s->engine, *ret, LW_ROLE_SERVER, s->plan->mtu, err);
+		r = lw_engine_prepare(*ret, LW_ROLE_SERVER, s->plan->mtu, err);
 		learn_address(s, u);
 		if (r != -EOPNOTSUPP)
 			return r;

@@ -189,28 +189,12 @@ void lw_engine_remove(struct lw_engine *e, struct lw_instance *in)
 	lw_instance_destroy(in);
 }
 
-/*
- * A filter that takes no superpackets sees their segments, and complete checksums: then the inside
- * delivers nothing else. On the way back filters see single packets in any case.
- */
-static bool filters_take_superpackets(const struct lw_engine *e)
-{
-	for (uint32_t i = 0; i < e->n_instances; i++) {
-		const struct lw_instance *in = e->instances[i];
-
-		if (in->module->kind == LW_KIND_FILTER && !(in->caps.flags & LW_CAP_SUPER))
-			return false;
-	}
-	return true;
-}
-
 /* What the path can deal with. */
-static uint64_t caps_for(const struct lw_engine *e, uint32_t kind)
+static uint64_t caps_for(uint32_t kind)
 {
 	switch (kind) {
 	case LW_KIND_INSIDE:
-		return LW_CAP_SEND_TSO | LW_CAP_SEND_USO |
-		       (filters_take_superpackets(e) ? LW_CAP_CSUM | LW_CAP_TSO | LW_CAP_USO : 0);
+		return LW_CAP_SEND_TSO | LW_CAP_SEND_USO | LW_CAP_CSUM | LW_CAP_TSO | LW_CAP_USO;
 	case LW_KIND_OUTSIDE_UDP:
 		return LW_CAP_GSO | LW_CAP_GRO;
 	default:
@@ -218,14 +202,14 @@ static uint64_t caps_for(const struct lw_engine *e, uint32_t kind)
 	}
 }
 
-int lw_engine_prepare(struct lw_engine *e, struct lw_instance *in, uint32_t role,
-                      uint32_t inside_mtu, struct lw_err *err)
+int lw_engine_prepare(struct lw_instance *in, uint32_t role, uint32_t inside_mtu,
+                      struct lw_err *err)
 {
 	const struct lw_env env = { .size = sizeof(env),
 		                    .role = role,
 		                    .workers = 1,
 		                    .inside_mtu = inside_mtu,
-		                    .caps_wanted = caps_for(e, in->module->kind) };
+		                    .caps_wanted = caps_for(in->module->kind) };
 
 	return lw_instance_prepare(in, &env, err);
 }
@@ -253,9 +237,11 @@ static int attach(struct lw_engine *e, struct lw_instance *in)
 	} else if (in->module->kind == LW_KIND_FILTER) {
 		if (p->chain.n == LW_CHAIN_MAX)
 			return -E2BIG;
-		p->chain.links[p->chain.n++] = (struct lw_link){ .ops = in->module->ops.filter,
-			                                         .inst = in->inst,
-			                                         .w = &in->workers[0] };
+		p->chain.links[p->chain.n++] =
+			(struct lw_link){ .ops = in->module->ops.filter,
+			                  .inst = in->inst,
+			                  .w = &in->workers[0],
+			                  .single = (in->caps.flags & LW_CAP_SUPER) == 0 };
 	}
 	return lw_core_attach(&e->core, kind, port, &in->workers[0]) != NULL ? 0 : -E2BIG;
 }

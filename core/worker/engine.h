@@ -72,11 +72,9 @@ int lw_engine_add(struct lw_engine *e, const struct lw_module *m, const void *op
 /* lw_engine_remove() - undo the last lw_engine_add(): it answered -EOPNOTSUPP, another is tried */
 void lw_engine_remove(struct lw_engine *e, struct lw_instance *in);
 
-/* lw_engine_prepare() - the step with privileges of one instance; the inside comes after the
- * filters
- */
-int lw_engine_prepare(struct lw_engine *e, struct lw_instance *in, uint32_t role,
-                      uint32_t inside_mtu, struct lw_err *err);
+/* lw_engine_prepare() - the step with privileges of one instance */
+int lw_engine_prepare(struct lw_instance *in, uint32_t role, uint32_t inside_mtu,
+                      struct lw_err *err);
 
 /**
  * lw_engine_attach() - make ports, chain and inside of the instances, and the batches

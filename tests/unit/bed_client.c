@@ -34,7 +34,7 @@ static struct lw_instance *use_module(struct bed_client *c, const struct lw_modu
 
 	c->use[i].inst = inst;
 	if (lw_engine_add(&c->engine, m, &c->use[i], &in, &err) < 0 ||
-	    lw_engine_prepare(&c->engine, in, LW_ROLE_CLIENT, 1350, &err) < 0)
+	    lw_engine_prepare(in, LW_ROLE_CLIENT, 1350, &err) < 0)
 		fail_msg("%s", err.text);
 	return in;
 }

@@ -243,7 +243,7 @@ static struct lw_instance *use_module(struct bed *b, const struct lw_module *m,
 	struct lw_err err = { 0 };
 
 	if (lw_engine_add(&b->engine, m, use, &in, &err) < 0 ||
-	    lw_engine_prepare(&b->engine, in, LW_ROLE_SERVER, 1350, &err) < 0)
+	    lw_engine_prepare(in, LW_ROLE_SERVER, 1350, &err) < 0)
 		fail_msg("%s: %s", m->name, err.text);
 	return in;
 }

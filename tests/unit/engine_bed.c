@@ -249,7 +249,7 @@ int eb_start(struct engine_bed *b)
 	for (int i = 0; r == 0 && i < EB_MODULES; i++) {
 		r = lw_engine_add(e, &eb_modules[i], &b->opts[i], &b->in[i], &b->err);
 		if (r == 0)
-			r = lw_engine_prepare(e, b->in[i], LW_ROLE_CLIENT, EB_MTU, &b->err);
+			r = lw_engine_prepare(b->in[i], LW_ROLE_CLIENT, EB_MTU, &b->err);
 	}
 	if (r == 0)
 		r = lw_engine_attach(e, b->in[2], EB_MTU, &b->err);

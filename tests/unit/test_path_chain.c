@@ -209,7 +209,7 @@ static void chain__both_directions__ingress_forward_egress_backward(void **state
 	(void)state;
 	bed_init(&b);
 	put(&b, "abc");
-	lw_chain_ingress(&b.chain, b.batch, b.reply);
+	lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 	assert_string_equal(b.log, ">1:abc >2:abc >3:abc ");
 	b.log[0] = '\0';
 	lw_chain_egress(&b.chain, b.batch, b.reply);
@@ -259,7 +259,7 @@ static void chain_verdict__each__keeps_drops_or_answers(void **state)
 		b.filters[1].act = c->act;
 		put(&b, "abcb");
 		if (in)
-			lw_chain_ingress(&b.chain, b.batch, b.reply);
+			lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 		else
 			lw_chain_egress(&b.chain, b.batch, b.reply);
 		assert_holds(b.batch, c->kept);
@@ -285,7 +285,7 @@ static void chain__bytes_changed__later_filters_and_the_caller_see_them(void **s
 	b.filters[2].letter = 'a';
 	b.filters[2].act = DROP;
 	put(&b, "abc");
-	lw_chain_ingress(&b.chain, b.batch, b.reply);
+	lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 	assert_holds(b.batch, "bc");
 	assert_int_equal(lw_packet_data(&b.batch->pkt[0])[1], '1');
 	assert_int_equal(lw_packet_data(&b.batch->pkt[1])[1], 0);
@@ -301,7 +301,7 @@ static void chain_reply__more_than_the_batch_holds__drops_the_rest(void **state)
 	b.filters[0].letter = '*';
 	b.filters[0].act = REPLY;
 	put(&b, "abcdef");
-	lw_chain_ingress(&b.chain, b.batch, b.reply);
+	lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 	assert_holds(b.batch, "");
 	assert_holds(b.reply, "abcd");
 	assert_int_equal(b.chain.dropped, 2);
@@ -321,7 +321,7 @@ static void chain_filter__fails__drops_all_that_it_was_given(void **state)
 	b.filters[1].act = REPLY;
 	b.filters[1].r = -EIO;
 	put(&b, "abcd");
-	lw_chain_ingress(&b.chain, b.batch, b.reply);
+	lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 	assert_holds(b.batch, "");
 	assert_holds(b.reply, "a"); /* of the filter before; of one that failed nothing counts */
 	assert_int_equal(b.chain.broken, 3);
@@ -330,7 +330,7 @@ static void chain_filter__fails__drops_all_that_it_was_given(void **state)
 	b.filters[1].r = 0; /* the next batch is another matter */
 	b.log[0] = '\0';
 	put(&b, "b");
-	lw_chain_ingress(&b.chain, b.batch, b.reply);
+	lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 	assert_holds(b.batch, "b");
 	bed_fini(&b);
 }
@@ -344,7 +344,7 @@ static void chain_filter__lacks_a_direction__is_passed_over(void **state)
 	bed_init(&b);
 	b.chain.links[1].ops = &in_only;
 	put(&b, "a");
-	lw_chain_ingress(&b.chain, b.batch, b.reply);
+	lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 	lw_chain_egress(&b.chain, b.batch, b.reply);
 	assert_int_equal(lw_chain_open(&b.chain, &b.session), 0);
 	lw_chain_close(&b.chain, &b.session);
@@ -390,7 +390,7 @@ static void chain__no_filters__passes_everything(void **state)
 	bed_init(&b);
 	b.chain.n = 0;
 	put(&b, "abc");
-	lw_chain_ingress(&b.chain, b.batch, b.reply);
+	lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 	lw_chain_egress(&b.chain, b.batch, b.reply);
 	assert_int_equal(lw_chain_open(&b.chain, &b.session), 0);
 	lw_chain_close(&b.chain, &b.session);
@@ -415,7 +415,7 @@ static void chain_filter__changes_the_number__is_not_believed(void **state)
 		bed_init(&b);
 		b.filters[2].grow = cases[i].grow;
 		put(&b, "abc");
-		lw_chain_ingress(&b.chain, b.batch, b.reply);
+		lw_chain_ingress(&b.chain, 0, b.chain.n, b.batch, b.reply);
 		assert_holds(b.batch, cases[i].kept);
 		assert_int_equal(b.chain.broken, cases[i].broken);
 		bed_fini(&b);
