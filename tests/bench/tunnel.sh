@@ -1,185 +1,297 @@
 #!/bin/bash
-# One TCP flow of iperf3 between two namespaces: plain, through our tunnel with and without offload,
-# and through wireguard-go where that is installed. CPU is user and system time of each tunnel end;
-# system calls are counted by perf, never under strace. GB is 10^9 bytes of TCP payload.
+# TCP between namespaces: plain, through our tunnel with and without offload, and through others'
+# tunnels. See `tests/bench/run --help`, and README.md for what the columns are.
+# shellcheck source=tests/scenario/box.sh
 . "${BASH_SOURCE[0]%/*}/../scenario/box.sh"
+# shellcheck source=tests/scenario/laneway.sh
 . "${BASH_SOURCE[0]%/*}/../scenario/laneway.sh"
+# shellcheck disable=SC2154 # box.sh's
+bench=$box_top/tests/bench
+# shellcheck source=tests/bench/measure.sh
+. "$bench/measure.sh"
+# shellcheck source=tests/bench/ends.sh
+. "$bench/ends.sh"
 
-json=0 seconds=5 repeats=3
+usage_error() {
+	echo "tests/bench/run tunnel: $*" >&2
+	exit 64
+}
+
+json=0 full=0 seconds=5 repeats=3 minutes='' only=()
+number() {
+	[[ ${2-} =~ ^[1-9][0-9]{0,3}$ ]] || usage_error "$1 takes a number, not '${2-}'"
+	echo "$2"
+}
 while [ $# -gt 0 ]; do
 	case $1 in
 	--json) json=1 ;;
-	--seconds) seconds=$2 && shift ;;
-	--repeats) repeats=$2 && shift ;;
-	*) bail "unknown word $1" ;;
+	--full) full=1 ;;
+	--seconds)
+		seconds=$(number "$@") || exit
+		shift
+		;;
+	--repeats)
+		repeats=$(number "$@") || exit
+		shift
+		;;
+	--minutes)
+		minutes=$(number "$@") || exit
+		shift
+		;;
+	--only)
+		[ $# -gt 1 ] || usage_error "--only takes a pattern of rows"
+		only+=("$2")
+		shift
+		;;
+	*) usage_error "unknown word '$1'" ;;
 	esac
 	shift
 done
+[ -n "$minutes" ] || { if [ $full = 1 ]; then minutes=60; else minutes=10; fi; }
 
-# ticks PID: clock ticks of processor time so far
-ticks() {
-	awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"
+say() {
+	printf '%s\n' "$*" >&2
 }
 
-# calls_begin NAME PID: count its system calls until calls_end; where perf cannot, the column is
-# null. perf counts for as long as its command runs: one that reads a pipe which we close.
-declare -A calls_pid=() calls_fd=()
-calls_begin() {
-	local fd
-	rm -f "$LW_TMP/pipe.$1"
-	mkfifo "$LW_TMP/pipe.$1"
-	perf stat -x, -e raw_syscalls:sys_enter -p "$2" -o "$LW_TMP/calls.$1" head -n 1 "$LW_TMP/pipe.$1" \
-		>/dev/null 2>&1 &
-	calls_pid[$1]=$!
-	exec {fd}<>"$LW_TMP/pipe.$1"
-	calls_fd[$1]=$fd
-}
-calls_end() {
-	local fd=${calls_fd[$1]}
-	echo >&"$fd"
-	exec {fd}>&-
-	wait "${calls_pid[$1]}" 2>/dev/null
-	awk -F, '/raw_syscalls/ && $1 ~ /^[0-9]+$/ { n = $1 } END { print n == "" ? "null" : n }' \
-		"$LW_TMP/calls.$1" 2>/dev/null
-}
+# --- rows: "TUNNEL OFFLOAD TRANSPORT PATH DIRECTION STREAMS CLIENTS" ---
 
-# flow SERVER_ADDRESS [-R]: prints bits per second, payload bytes and retransmits
-flow() {
-	local address=$1
-	shift
-	start iperf server iperf3 -s -1 -B "$address" --forceflush
-	wait_for 5 says iperf 'Server listening' || return 1
-	in_ns client timeout $((seconds + 20)) iperf3 -C cubic -c "$address" -t "$seconds" -J "$@" \
-		>"$LW_TMP/iperf.json" || return 1
-	awk '/"sum_sent"/ { s = 1 } /"sum_received"/ { r = 1 }
-		s && !r && /"retransmits"/ { sub(/.*: */, ""); retr = $0 + 0 }
-		r && /"bytes"/ && !b { sub(/.*: */, ""); b = $0 + 0 }
-		r && /"bits_per_second"/ && !bps { sub(/.*: */, ""); bps = $0 + 0 }
-		END { printf "%.0f %.0f %d\n", bps, b, retr }' "$LW_TMP/iperf.json"
-}
-
-# What each end does: nothing, send (superpackets are read, runs are sent), all
-declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto auto auto auto')
-
-# laneway_ends OFFLOAD TRANSPORT: a server and a client that is connected
-laneway_ends() {
-	local READS WRITES GSO GRO
-	# shellcheck disable=SC2034 # they are for the configurations
-	read -r READS WRITES GSO GRO <<<"${switches[$1]}"
-	server_config 'log: { level: notice }'
-	client_config lwc "$2" 'routes: [10.125.0.0/16]'
-	start_server
-	start lwc client "$LW_BUILD/laneway" --config "$LW_TMP/lwc.yaml"
-	wait_for 10 says lwc 'connected to'
-}
-
-# wireguard_ends: the same of wireguard-go, with its own addresses inside
-WG_IP=10.77.0.1
-wireguard_ends() {
-	local ns key
-	for ns in server client; do
-		[ -e "$LW_TMP/wg-$ns.key" ] || (umask 077 && wg genkey >"$LW_TMP/wg-$ns.key") || return 1
-		start "wg-$ns" "$ns" wireguard-go -f "wg-$ns"
-		wait_for 5 in_ns "$ns" wg show "wg-$ns" || return 1
-	done
-	key=$(wg pubkey <"$LW_TMP/wg-client.key")
-	in_ns server wg set wg-server private-key "$LW_TMP/wg-server.key" listen-port 51820 \
-		peer "$key" allowed-ips 10.77.0.2/32 || return 1
-	key=$(wg pubkey <"$LW_TMP/wg-server.key")
-	in_ns client wg set wg-client private-key "$LW_TMP/wg-client.key" \
-		peer "$key" endpoint "$SERVER_IP:51820" allowed-ips "$WG_IP/32" || return 1
-	ip -n server addr add "$WG_IP/24" dev wg-server && ip -n server link set wg-server up || return 1
-	ip -n client addr add 10.77.0.2/24 dev wg-client && ip -n client link set wg-client up || return 1
-	wait_for 10 in_ns client ping -c 1 -W 1 "$WG_IP"
-}
-
-# row TUNNEL OFFLOAD TRANSPORT DIRECTION: one measured row, columns divided by tabs
-row() {
-	local what=$1$'\t'$2$'\t'$3$'\t'$4 back=() c s calls_c calls_s got
-	local client=lwc server=lanewayd address=$INSIDE_IP
-	[ "$4" = up ] || back=(-R)
-	case $1 in
-	plain)
-		got=$(flow "$SERVER_IP" "${back[@]}") || return 1
-		printf '%s\t%s\tnull\tnull\tnull\tnull\n' "$what" "$got"
-		return
-		;;
-	wireguard-go)
-		client=wg-client server=wg-server address=$WG_IP
-		wireguard_ends || return 1
-		;;
-	laneway) laneway_ends "$2" "$3" || return 1 ;;
-	esac
-	c=$(ticks "$(pid_of $client)") s=$(ticks "$(pid_of $server)")
-	calls_begin client "$(pid_of $client)"
-	calls_begin server "$(pid_of $server)"
-	got=$(flow "$address" "${back[@]}") || return 1
-	c=$(($(ticks "$(pid_of $client)") - c)) s=$(($(ticks "$(pid_of $server)") - s))
-	calls_end client >"$LW_TMP/calls.n"
-	calls_c=$(cat "$LW_TMP/calls.n")
-	calls_end server >"$LW_TMP/calls.n"
-	calls_s=$(cat "$LW_TMP/calls.n")
-	end $client
-	end $server
-	printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$what" "$got" "$c" "$s" "$calls_c" "$calls_s"
-}
-
-# medians: of the repeats of each row; ticks and calls become per GB
-medians() {
-	awk -F'\t' -v hz="$(getconf CLK_TCK)" '
-	function median(list, n, v, i, j, t) {
-		n = split(list, v, " ")
-		for (i = 2; i <= n; i++) for (j = i; j > 1 && v[j] + 0 < v[j-1] + 0; j--) {
-			t = v[j]; v[j] = v[j-1]; v[j-1] = t }
-		return v[int((n + 1) / 2)]
-	}
-	{ key = $1 "\t" $2 "\t" $3 "\t" $4; if (!(key in gbps)) order[++n] = key
-	  split($5, f, " "); gb = f[2] / 1e9
-	  gbps[key] = gbps[key] " " f[1] / 1e9; retr[key] = retr[key] " " f[3]
-	  cc[key] = cc[key] " " ($6 == "null" ? "null" : $6 / hz / gb)
-	  sc[key] = sc[key] " " ($7 == "null" ? "null" : $7 / hz / gb)
-	  ck[key] = ck[key] " " ($8 == "null" ? "null" : $8 / gb)
-	  sk[key] = sk[key] " " ($9 == "null" ? "null" : $9 / gb) }
-	END { for (i = 1; i <= n; i++) { k = order[i]
-		print k "\t" median(gbps[k]) "\t" median(cc[k]) "\t" median(sc[k]) "\t" median(ck[k]) \
-			"\t" median(sk[k]) "\t" median(retr[k]) } }'
-}
-
-print_table() {
-	awk -F'\t' 'BEGIN { printf "%-12s %-7s %-5s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "dir",
-		"Gbit/s", "client CPU-s/GB", "server CPU-s/GB", "client calls/GB", "server calls/GB", "retrans" }
-	function num(v, f) { return v == "null" ? "-" : sprintf(f, v) }
-	{ printf "%-12s %-7s %-5s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, num($6, "%.2f"),
-		num($7, "%.2f"), num($8, "%.0f"), num($9, "%.0f"), $10 }'
-}
-
-print_json() {
-	awk -F'\t' -v kernel="$(uname -r)" -v cpus="$(nproc)" '
-	BEGIN { printf "{\"machine\":{\"kernel\":\"%s\",\"processors\":%d},\"rows\":[", kernel, cpus }
-	{ printf "%s{\"tunnel\":\"%s\",\"offload\":\"%s\",\"transport\":\"%s\",\"cipher\":\"%s\",\"engine\":\"%s\",\"direction\":\"%s\",\"streams\":1,\"clients\":1,\"workers\":1,\"gbps\":%s,\"client_cpu_s_per_gb\":%s,\"server_cpu_s_per_gb\":%s,\"client_syscalls_per_gb\":%s,\"server_syscalls_per_gb\":%s,\"retransmits\":%s}", \
-		(NR > 1 ? "," : ""), $1, $2, $3, ($1 == "laneway" ? ($3 == "udp" ? "dtls" : "tls") : "null"), \
-		($1 == "laneway" ? "wolfssl" : $1 == "plain" ? "none" : "go"), $4, $5, $6, $7, $8, $9, $10 }
-	END { print "]}" }'
-}
-
-server_and_client_ns
-laneway_keys bench
-wireguard=
-if command -v wireguard-go wg >/dev/null; then
-	wireguard=yes
-else
-	echo "no row of wireguard-go: it, or wireguard-tools, is not installed" >&2
-fi
-for _ in $(seq "$repeats"); do
+default_rows() {
+	local direction offload
 	for direction in up down; do
-		row plain none none $direction || bail "plain $direction"
-		for offload in none send all; do
-			row laneway $offload udp $direction || bail "laneway $offload udp $direction"
-		done
-		for offload in none all; do
-			row laneway $offload tcp $direction || bail "laneway $offload tcp $direction"
-		done
-		[ -z "$wireguard" ] || row wireguard-go all udp $direction || bail "wireguard-go $direction"
+		echo "plain none none veth $direction 1 1"
+		for offload in none send all; do echo "laneway $offload udp veth $direction 1 1"; done
+		echo "wireguard-go all udp veth $direction 1 1"
+		for offload in none all; do echo "laneway $offload tcp veth $direction 1 1"; done
+		echo "stock none tcp veth $direction 1 1"
 	done
-done >"$LW_TMP/rows"
-if [ $json = 1 ]; then medians <"$LW_TMP/rows" | print_json; else medians <"$LW_TMP/rows" | print_table; fi
+	echo "plain none none slow down 1 1"
+	echo "laneway all tcp slow down 1 1"
+}
+
+full_rows() {
+	local direction offload transport many
+	default_rows
+	for many in '1 1' '4 1' '16 1' '1 4' '1 16'; do
+		for direction in up down both; do
+			echo "plain none none veth $direction $many"
+			for transport in udp tcp; do
+				for offload in none send all; do
+					echo "laneway $offload $transport veth $direction $many"
+				done
+			done
+			case $many in *' 1') echo "wireguard-go all udp veth $direction $many" ;; esac
+		done
+	done
+	echo "laneway all udp slow down 1 1"
+	echo "plain none none slow down 4 1"
+	echo "laneway all tcp slow down 4 1"
+}
+
+# wanted: leaves out what --only does not name, and what was there
+wanted() {
+	local row pattern
+	awk '!seen[$0]++' | while read -r row; do
+		[ "${#only[@]}" -gt 0 ] || echo "$row"
+		for pattern in "${only[@]}"; do
+			# shellcheck disable=SC2053 # a pattern it is
+			if [[ ${row// //} == $pattern ]]; then
+				echo "$row"
+				break
+			fi
+		done
+	done
+}
+
+# --- measuring ---
+
+# make_ends TUNNEL OFFLOAD TRANSPORT CLIENTS
+make_ends() {
+	case $1 in
+	plain) inside_ip=$outside_ip ;;
+	laneway) laneway_ends "$2" "$3" "$4" ;;
+	wireguard-go) wireguard_ends ;;
+	stock) stock_ends "$3" ;;
+	esac
+}
+
+# Values of the row that is measured, as medians.awk reads them
+result() {
+	local IFS=$'\t'
+	echo "$*"
+}
+
+# measure TUNNEL ... CLIENTS: one row, to $LW_TMP/result; else says in `why` what failed
+measure() {
+	local tunnel=$1 offload=$2 transport=$3 path=$4 direction=$5 streams=$6 clients=$7
+	local pids_c=() pid_s='' cpu_c=null cpu_s=null calls=(null null null) ping=$'null\tnull' got name
+	local long=$seconds pinging=''
+	server_end='' client_ends=() inside_ip=''
+	why="no path"
+	path_make "$path" "$clients" || return 1
+	why="the tunnel does not come up"
+	make_ends "$tunnel" "$offload" "$transport" "$clients" || return 1
+	if [ "$tunnel" != plain ]; then
+		for name in "${client_ends[@]}"; do pids_c+=("$(pid_of "$name")"); done
+		pid_s=$(pid_of "$server_end")
+		cpu_c=$(cpu_seconds "${pids_c[@]}") cpu_s=$(cpu_seconds "$pid_s")
+	fi
+	why="no traffic, or the tunnel ended"
+	if [ "$path" = slow ]; then
+		long=$((seconds + 2))
+		pings "$inside_ip" $long >"$LW_TMP/ping.result" &
+		pinging=$!
+	fi
+	flow "$inside_ip" "$direction" "$streams" "$clients" "$long" >"$LW_TMP/flow.result" || return 1
+	got=$(cat "$LW_TMP/flow.result")
+	if [ "$path" = slow ]; then
+		wait $pinging || return 1
+		ping=$(cat "$LW_TMP/ping.result")
+	fi
+	if [ "$tunnel" != plain ]; then
+		cpu_c=$(cpu_spent "$cpu_c" "${pids_c[@]}") && cpu_s=$(cpu_spent "$cpu_s" "$pid_s") || return 1
+		[ "$path" = slow ] || [ $count_calls = 0 ] ||
+			count_flow "$direction" "$streams" "$clients" || return 1
+	fi
+	result "$got" "$cpu_c" "$cpu_s" "${calls[@]}" "$ping" >"$LW_TMP/result"
+}
+
+# cpu_spent BEFORE PID...
+cpu_spent() {
+	local before=$1 now
+	shift
+	now=$(cpu_seconds "$@") || return 1
+	awk -v a="$before" -v b="$now" 'BEGIN { printf "%.2f\n", b - a }'
+}
+
+# count_flow DIRECTION STREAMS CLIENTS: a second of it, with system calls counted; into the caller's
+# `calls`
+count_flow() {
+	local c s gb
+	calls_begin client "${pids_c[@]}" && calls_begin server "$pid_s" || return 1
+	flow "$inside_ip" "$1" "$2" "$3" 1 >"$LW_TMP/flow.result" || return 1
+	# not in $( ): that shell could not wait for perf
+	calls_end client >"$LW_TMP/calls.c"
+	calls_end server >"$LW_TMP/calls.s"
+	c=$(cat "$LW_TMP/calls.c") s=$(cat "$LW_TMP/calls.s")
+	gb=$(cut -f 2 "$LW_TMP/flow.result")
+	calls=("$c" "$s" "$gb")
+}
+
+# row "TUNNEL ...": measure it, and print it with its name
+row() {
+	local values=$'null\tnull\tnull\tnull\tnull\tnull\tnull\tnull\tnull\tnull' why='' log
+	# shellcheck disable=SC2086 # words
+	set -- $1
+	others >>"$LW_TMP/others"
+	case $1 in
+	wireguard-go) why=$no_wireguard ;;
+	stock) why=$no_stock ;;
+	esac
+	if [ -n "$why" ]; then
+		:
+	elif measure "$@"; then
+		values=$(cat "$LW_TMP/result") why=''
+	else
+		failed_rows=$((failed_rows + 1))
+		say "$*: $why; this is the end of what the programs said:"
+		for log in "${!box_pid[@]}"; do
+			say "$(tail -n 5 "$LW_TMP/$log.log" | sed "s/^/  $log: /")"
+		done
+	fi
+	end_all
+	(IFS=$'\t' && echo "$*"$'\t'"$values"$'\t'"$why")
+}
+
+# --- the run ---
+
+find_peers() {
+	no_wireguard='' no_stock='' wireguard=${LW_WIREGUARD_GO-} wireguard_version=null
+	if [ -z "$wireguard" ]; then
+		no_wireguard="no wireguard-go of Debian's suite sid"
+	elif ! command -v wg >/dev/null; then
+		no_wireguard="no wg (package wireguard-tools)"
+	else
+		wireguard_version=$("$wireguard" --version 2>&1 | sed -n '1s/^wireguard-go *v*//p')
+	fi
+	if [ ! -x "${LW_STOCK_CLIENT-}" ] || [ ! -x "${LW_STOCK_SERVER-}" ]; then
+		no_stock="no stock peer: LW_STOCK_CLIENT and LW_STOCK_SERVER name no programs"
+	fi
+}
+
+fact() {
+	printf '%s\t%s\n' "$1" "$2"
+}
+
+facts() {
+	fact kernel "$(uname -r)"
+	fact processors "$(nproc)"
+	fact processor "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+	fact congestion "inner and outer: $CONGESTION"
+	fact slow_path "${SLOW[*]}"
+	fact wireguard_go "${wireguard_version}"
+	fact system_calls "$([ $count_calls = 1 ] && echo 'counted by perf' || echo 'not counted: no perf')"
+	fact seconds "$seconds"
+	fact passes "$passes of $repeats"
+	fact cut_short "$cut_short"
+	fact took_seconds "$(since_start)"
+	fact load_before "$load_before"
+	fact load_after "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+	awk '{ s += $1; if ($1 > m) m = $1 } END {
+		printf "others_busy_mean\t%.3f\nothers_busy_most\t%.3f\n", NR ? s / NR : 0, m }' "$LW_TMP/others"
+}
+
+since_start() {
+	echo $((SECONDS - began))
+}
+
+# pass NUMBER: all rows once
+pass() {
+	local n=0 row
+	for row in "${rows[@]}"; do
+		n=$((n + 1))
+		if [ $(($(since_start) + seconds * 2 + 10)) -gt $((minutes * 60)) ]; then
+			cut_short="after $minutes minutes, in pass $1"
+			return
+		fi
+		say "[pass $1 of $repeats, row $n of ${#rows[@]}, $(since_start) s] $row"
+		row "$row"
+	done
+}
+
+began=$SECONDS load_before=$(cut -d ' ' -f 1-3 /proc/loadavg) count_calls=0 failed_rows=0 cut_short=no
+if [ $full = 1 ]; then
+	mapfile -t rows < <(full_rows | wanted)
+else
+	mapfile -t rows < <(default_rows | wanted)
+fi
+[ "${#rows[@]}" -gt 0 ] || usage_error "--only names no row"
+for program in lanewayd laneway tests/bench/relay; do
+	[ -x "$LW_BUILD/$program" ] || bail "$LW_BUILD/$program is not built"
+done
+find_peers
+calls_can && count_calls=1
+veth_path
+laneway_keys bench
+passes=0 longest=0
+: >"$LW_TMP/others"
+while [ $passes -lt "$repeats" ] && [ "$cut_short" = no ]; do
+	at=$(since_start)
+	if [ $((at + longest)) -gt $((minutes * 60)) ]; then
+		cut_short="pass $((passes + 1)) would end after $minutes minutes"
+		break
+	fi
+	pass $((passes + 1)) >>"$LW_TMP/rows"
+	passes=$((passes + 1))
+	at=$(($(since_start) - at))
+	[ $at -le $longest ] || longest=$at
+done
+awk -f "$bench/medians.awk" "$LW_TMP/rows" >"$LW_TMP/medians"
+awk -f "$bench/figures.awk" "$LW_TMP/medians" >"$LW_TMP/figures"
+facts >"$LW_TMP/facts"
+if [ $json = 1 ]; then
+	awk -f "$bench/json.awk" "$LW_TMP/facts" "$LW_TMP/medians" "$LW_TMP/figures"
+else
+	awk -F'\t' '{ printf "%s: %s\n", $1, $2 } END { print "" }' "$LW_TMP/facts"
+	awk -f "$bench/table.awk" "$LW_TMP/medians" "$LW_TMP/figures"
+fi
+[ $failed_rows = 0 ] || { say "$failed_rows rows failed" && exit 1; }
