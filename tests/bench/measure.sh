@@ -12,17 +12,19 @@ cpu_seconds() {
 		END { if (n == 0) exit 1; printf "%.2f\n", t / hz }' "${files[@]}"
 }
 
-# busy: clock ticks that the machine has worked and waited, all processors together
-busy() {
-	awk '/^cpu / { print $2 + $3 + $4 + $7 + $8 + $9, $5 + $6; exit }' /proc/stat
+# ticks: clock ticks until now that the machine's processors worked, that they waited, and that the
+# processes of this box worked, those included that have ended
+ticks() {
+	awk '/^cpu / { busy = $2 + $3 + $4 + $7 + $8 + $9; idle = $5 + $6 }
+		FILENAME != "/proc/stat" { sub(/.*\) /, ""); ours += $12 + $13 + $14 + $15 }
+		END { printf "%.0f %.0f %.0f\n", busy, idle, ours }' /proc/stat /proc/[0-9]*/stat 2>/dev/null
 }
 
-# others: while nothing of ours runs, the share of all processors that is busy all the same
+# others BEFORE: the share of all processors that somebody else had since ticks said BEFORE: other
+# programs, the host, and threads of the kernel, ours too
 others() {
-	local before
-	before=$(busy)
-	sleep 0.3
-	echo "$before $(busy)" | awk '{ b = $3 - $1; w = $4 - $2; printf "%.3f\n", (b + w > 0 ? b / (b + w) : 0) }'
+	echo "$1 $(ticks)" | awk '{ busy = $4 - $1; all = busy + $5 - $2; other = busy - ($6 - $3)
+		printf "%.3f\n", (all > 0 && other > 0 ? other / all : 0) }'
 }
 
 # --- system calls ---

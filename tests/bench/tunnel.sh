@@ -124,7 +124,7 @@ result() {
 measure() {
 	local tunnel=$1 offload=$2 transport=$3 path=$4 direction=$5 streams=$6 clients=$7
 	local pids_c=() pid_s='' cpu_c=null cpu_s=null calls=(null null null) ping=$'null\tnull' got name
-	local long=$seconds pinging=''
+	local long=$seconds pinging='' before
 	server_end='' client_ends=() inside_ip=''
 	why="no path"
 	path_make "$path" "$clients" || return 1
@@ -141,7 +141,9 @@ measure() {
 		pings "$inside_ip" $long >"$LW_TMP/ping.result" &
 		pinging=$!
 	fi
+	before=$(ticks)
 	flow "$inside_ip" "$direction" "$streams" "$clients" "$long" >"$LW_TMP/flow.result" || return 1
+	others "$before" >>"$LW_TMP/others"
 	got=$(cat "$LW_TMP/flow.result")
 	if [ "$path" = slow ]; then
 		wait $pinging || return 1
@@ -182,7 +184,6 @@ row() {
 	local values=$'null\tnull\tnull\tnull\tnull\tnull\tnull\tnull\tnull\tnull' why='' log
 	# shellcheck disable=SC2086 # words
 	set -- $1
-	others >>"$LW_TMP/others"
 	case $1 in
 	wireguard-go) why=$no_wireguard ;;
 	stock) why=$no_stock ;;
@@ -287,6 +288,8 @@ while [ $passes -lt "$repeats" ] && [ "$cut_short" = no ]; do
 done
 awk -f "$bench/medians.awk" "$LW_TMP/rows" >"$LW_TMP/medians"
 awk -f "$bench/figures.awk" "$LW_TMP/medians" >"$LW_TMP/figures"
+# of what was not asked for, nothing is said
+[ "${#only[@]}" = 0 ] || sed -i '/: not measured$/d' "$LW_TMP/figures"
 facts >"$LW_TMP/facts"
 if [ $json = 1 ]; then
 	awk -f "$bench/json.awk" "$LW_TMP/facts" "$LW_TMP/medians" "$LW_TMP/figures"
