@@ -17,9 +17,9 @@ usage_error() {
 	exit 64
 }
 
-json=0 full=0 seconds=5 repeats=3 minutes='' only=()
+json=0 full=0 seconds=5 repeats=3 minutes='' again_most='' only=()
 number() {
-	[[ ${2-} =~ ^[1-9][0-9]{0,3}$ ]] || usage_error "$1 takes a number, not '${2-}'"
+	[[ ${2-} =~ ^(0|[1-9][0-9]{0,3})$ ]] || usage_error "$1 takes a number, not '${2-}'"
 	echo "$2"
 }
 while [ $# -gt 0 ]; do
@@ -38,6 +38,10 @@ while [ $# -gt 0 ]; do
 		minutes=$(number "$@") || exit
 		shift
 		;;
+	--again)
+		again_most=$(number "$@") || exit
+		shift
+		;;
 	--only)
 		[ $# -gt 1 ] || usage_error "--only takes a pattern of rows"
 		only+=("$2")
@@ -48,6 +52,8 @@ while [ $# -gt 0 ]; do
 	shift
 done
 [ -n "$minutes" ] || { if [ $full = 1 ]; then minutes=60; else minutes=10; fi; }
+[ -n "$again_most" ] || again_most=$((minutes * 60 / 5))
+[ $((seconds * repeats * minutes)) -gt 0 ] || usage_error "only --again may be 0"
 
 say() {
 	printf '%s\n' "$*" >&2
@@ -143,7 +149,7 @@ measure() {
 	fi
 	before=$(ticks)
 	flow "$inside_ip" "$direction" "$streams" "$clients" "$long" >"$LW_TMP/flow.result" || return 1
-	others "$before" >>"$LW_TMP/others"
+	others "$before" >"$LW_TMP/others.now"
 	got=$(cat "$LW_TMP/flow.result")
 	if [ "$path" = slow ]; then
 		wait $pinging || return 1
@@ -179,6 +185,31 @@ count_flow() {
 	calls=("$c" "$s" "$gb")
 }
 
+# disturbed: whether others took more than an eighth of one processor from the row just measured
+disturbed() {
+	awk -v n="$(nproc)" '{ exit !($1 * n > 0.125) }' "$LW_TMP/others.now"
+}
+
+# quietly TUNNEL ...: measure; a row that others disturbed is measured again, at most twice and until
+# --again seconds are spent so. What the quietest gave counts.
+quietly() {
+	local try at least=9 now
+	for try in 1 2 3; do
+		at=$SECONDS
+		measure "$@" || return 1
+		now=$(cat "$LW_TMP/others.now")
+		if awk -v a="$now" -v b="$least" 'BEGIN { exit !(a < b) }'; then
+			least=$now
+			mv "$LW_TMP/result" "$LW_TMP/quietest"
+		fi
+		if ! disturbed || [ $try = 3 ] || [ $again -ge "$again_most" ]; then break; fi
+		end_all
+		say "  others took $now of the processors: again"
+		again=$((again + SECONDS - at))
+	done
+	echo "$least" >>"$LW_TMP/others"
+}
+
 # row "TUNNEL ...": measure it, and print it with its name
 row() {
 	local values=$'null\tnull\tnull\tnull\tnull\tnull\tnull\tnull\tnull\tnull' why='' log
@@ -190,8 +221,8 @@ row() {
 	esac
 	if [ -n "$why" ]; then
 		:
-	elif measure "$@"; then
-		values=$(cat "$LW_TMP/result") why=''
+	elif quietly "$@"; then
+		values=$(cat "$LW_TMP/quietest") why=''
 	else
 		failed_rows=$((failed_rows + 1))
 		say "$*: $why; this is the end of what the programs said:"
@@ -212,7 +243,9 @@ find_peers() {
 	elif ! command -v wg >/dev/null; then
 		no_wireguard="no wg (package wireguard-tools)"
 	else
-		wireguard_version=$("$wireguard" --version 2>&1 | sed -n '1s/^wireguard-go *v*//p')
+		# as the package says; the program itself is a year behind
+		wireguard_version=${wireguard%/usr/bin/*}
+		wireguard_version=${wireguard_version##*/wireguard-go-}
 	fi
 	if [ ! -x "${LW_STOCK_CLIENT-}" ] || [ ! -x "${LW_STOCK_SERVER-}" ]; then
 		no_stock="no stock peer: LW_STOCK_CLIENT and LW_STOCK_SERVER name no programs"
@@ -234,6 +267,7 @@ facts() {
 	fact seconds "$seconds"
 	fact passes "$passes of $repeats"
 	fact cut_short "$cut_short"
+	fact measured_again_seconds "$again"
 	fact took_seconds "$(since_start)"
 	fact load_before "$load_before"
 	fact load_after "$(cut -d ' ' -f 1-3 /proc/loadavg)"
@@ -259,7 +293,7 @@ pass() {
 	done
 }
 
-began=$SECONDS load_before=$(cut -d ' ' -f 1-3 /proc/loadavg) count_calls=0 failed_rows=0 cut_short=no
+began=$SECONDS load_before=$(cut -d ' ' -f 1-3 /proc/loadavg) count_calls=0 failed_rows=0 cut_short=no again=0
 if [ $full = 1 ]; then
 	mapfile -t rows < <(full_rows | wanted)
 else
