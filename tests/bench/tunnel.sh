@@ -252,11 +252,19 @@ find_peers() {
 	fi
 }
 
+# commit: of the tree, which the programs may not be of
+commit() {
+	local id
+	id=$(git -C "$box_top" describe --always --dirty 2>/dev/null) || id=
+	echo "${id:+commit }${id:-no commit known}"
+}
+
 fact() {
 	printf '%s\t%s\n' "$1" "$2"
 }
 
 facts() {
+	fact laneway "$("$LW_BUILD/lanewayd" --version | head -n 1), $(commit)"
 	fact kernel "$(uname -r)"
 	fact processors "$(nproc)"
 	fact processor "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
