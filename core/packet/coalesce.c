@@ -62,6 +62,7 @@ struct link {
  * hash_key: secret, for peers choose ports and must not choose which flows collide
  * link:     of each packet of the batch
  * iov:      for the second pass
+ * bad_sums: packets of the last batch that were left alone since a checksum is wrong
  */
 struct lw_coalesce {
 	uint64_t epoch;
@@ -70,6 +71,7 @@ struct lw_coalesce {
 	uint32_t max_segs;
 	uint32_t max_bytes;
 	uint32_t n_iov;
+	uint32_t bad_sums;
 	struct link *link;
 	struct iovec *iov;
 	struct flow flows[FLOWS];
@@ -209,6 +211,7 @@ static bool has_right_checksums(const struct lw_packet *p, const struct lw_heade
 	return lw_csum_fold(total) == 0xffff;
 }
 
+/* but for its checksums, which are verified last: it is the longest look */
 static bool is_mergeable(const struct lw_packet *p, const struct lw_headers *h, uint32_t types)
 {
 	const uint8_t *l4 = lw_packet_data(p) + h->l4;
@@ -220,10 +223,8 @@ static bool is_mergeable(const struct lw_packet *p, const struct lw_headers *h, 
 		return false;
 	if (h->total != p->len || h->l4 != ip || h->total == h->hl)
 		return false;
-	if (h->proto == IPPROTO_TCP ? !is_mergeable_tcp(l4)
-	                            : !is_mergeable_udp(l4, h->total - h->l4))
-		return false;
-	return has_right_checksums(p, h);
+	return h->proto == IPPROTO_TCP ? is_mergeable_tcp(l4)
+	                               : is_mergeable_udp(l4, h->total - h->l4);
 }
 
 /* --- which packet may follow which (offload.md 3.2, 3.3) --- */
@@ -352,6 +353,11 @@ static void look_at(struct lw_coalesce *c, struct lw_batch *b, uint32_t i, uint3
 		f->open = false;
 		return;
 	}
+	if (!has_right_checksums(p, &h)) {
+		c->bad_sums++;
+		f->open = false;
+		return;
+	}
 	if (is_open(c, f) && fits(c, f, &b->pkt[f->first], &h) &&
 	    continues(f, &b->pkt[f->first], p, &h))
 		append(c, f, b, i, &h);
@@ -477,6 +483,7 @@ void lw_coalesce_batch(struct lw_coalesce *c, struct lw_batch *b, uint32_t types
 	assert(b->n <= c->packets);
 	forget_flows(c);
 	c->n_iov = 0;
+	c->bad_sums = 0;
 	memset(c->link, 0, b->n * sizeof(*c->link));
 	for (uint32_t i = 0; i < b->n; i++)
 		look_at(c, b, i, types);
@@ -490,6 +497,11 @@ void lw_coalesce_batch(struct lw_coalesce *c, struct lw_batch *b, uint32_t types
 		kept++;
 	}
 	b->n = kept;
+}
+
+uint32_t lw_coalesce_bad_sums(const struct lw_coalesce *c)
+{
+	return c->bad_sums;
 }
 
 /* --- and back --- */

@@ -75,6 +75,15 @@ void lw_coalesce_destroy(struct lw_coalesce *c);
 void lw_coalesce_batch(struct lw_coalesce *c, struct lw_batch *b, uint32_t types);
 
 /**
+ * lw_coalesce_bad_sums() - what the last lw_coalesce_batch() found damaged
+ *
+ * Context: the packets' worker.
+ * Return:  packets of kinds to be merged that came out as they went in because a checksum, of IPv4
+ *          or transport, is wrong. 0 before the first batch.
+ */
+uint32_t lw_coalesce_bad_sums(const struct lw_coalesce *c);
+
+/**
  * lw_coalesce_undo() - the packets of which a superpacket was made
  *
  * @p:   as lw_coalesce_batch() left it, and no longer to be used: its header is restored in place

@@ -32,6 +32,8 @@ void lw_path_each_counter(const struct lw_path *p,
 	fn(arg, "inside_tx_dropped", load(&c->inside_tx_dropped));
 	fn(arg, "inside_tx_merged", load(&c->inside_tx_merged));
 	fn(arg, "inside_tx_refused", load(&c->inside_tx_refused));
+	fn(arg, "inside_tx_fallbacks", load(&c->inside_tx_fallbacks));
+	fn(arg, "inside_tx_bad_checksum", load(&c->inside_tx_bad_sums));
 	fn(arg, "inside_no_session", load(&c->inside_no_session));
 	fn(arg, "inside_packets_invalid", load(&c->inside_invalid));
 	fn(arg, "filters_dropped", load(&p->chain.dropped));
@@ -41,4 +43,5 @@ void lw_path_each_counter(const struct lw_path *p,
 	fn(arg, "outside_tx_dropped", senders(p, offsetof(struct lw_sender, dropped)));
 	fn(arg, "outside_tx_blocked", senders(p, offsetof(struct lw_sender, blocks)));
 	fn(arg, "outside_tx_cut", senders(p, offsetof(struct lw_sender, cut)));
+	fn(arg, "outside_tx_fallbacks", senders(p, offsetof(struct lw_sender, fallbacks)));
 }

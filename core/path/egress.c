@@ -86,6 +86,9 @@ static void unmerge(struct lw_path *p, const struct lw_packet *pkt, uint64_t at)
 	lw_batch_reset(p->undone);
 	if (lw_coalesce_undo(pkt, p->undone) < 0 || !offer_all(p, p->undone->pkt, p->undone->n))
 		return;
+	if (at < p->merge_off_until_us[kind])
+		return; /* of the same batch as the one that has told already */
+	lw_path_add(&p->counters.inside_tx_fallbacks, 1);
 	p->merge_off_until_us[kind] = at + LW_SEND_RUNS_OFF_US;
 	lw_log_write(LW_LOG_WARN, "inside",
 	             "the kernel refuses superpackets, sending their packets one by one for "
@@ -109,6 +112,7 @@ void lw_path_send_inside(struct lw_path *p, struct lw_batch *b)
 		LW_BATCH_FOREACH (pkt, b)
 			merged += pkt->gso_size > 0;
 		lw_path_add(&p->counters.inside_tx_merged, merged);
+		lw_path_add(&p->counters.inside_tx_bad_sums, lw_coalesce_bad_sums(p->merging));
 	}
 	while (done < b->n) {
 		uint32_t taken;

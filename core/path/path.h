@@ -87,8 +87,10 @@ struct lw_path_counters {
 	uint64_t inside_tx_dropped;
 	uint64_t inside_no_session;
 	uint64_t inside_invalid;
-	uint64_t inside_tx_merged;  /* superpackets to the inside */
-	uint64_t inside_tx_refused; /* of these, such that it did not take */
+	uint64_t inside_tx_merged;    /* superpackets to the inside */
+	uint64_t inside_tx_refused;   /* of these, such that it did not take */
+	uint64_t inside_tx_fallbacks; /* times that a kind of them was given up for a while */
+	uint64_t inside_tx_bad_sums;  /* packets not merged since their checksum is wrong */
 	uint64_t outside_rx;
 };
 

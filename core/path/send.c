@@ -106,6 +106,7 @@ static void end_cut(struct lw_sender *s, uint64_t at)
 	if (s->cut_refused && at >= s->runs_off_until_us) {
 		s->runs_off_until_us = at + LW_SEND_RUNS_OFF_US;
 		s->runs_refused = true;
+		add(&s->fallbacks, 1);
 	}
 }
 

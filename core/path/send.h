@@ -58,7 +58,8 @@ struct lw_sender {
 	uint64_t sent;
 	uint64_t dropped;
 	uint64_t blocks;
-	uint64_t cut;
+	uint64_t cut;       /* runs that were sent piece by piece */
+	uint64_t fallbacks; /* times that runs were given up for a while */
 };
 
 /* lw_sender_init() - nothing waits; @wire has endpoints and outlives the sender */

@@ -184,6 +184,9 @@ int bed_from_inside(struct path_bed *b);
 /* bed_answer() - the role answers the login of a pending one, as a server does */
 void bed_answer(struct path_bed *b, const struct bed_peer *peer, uint32_t verdict);
 
+/* bed_counter() - what the path tells under this name; a name that it lacks fails the test */
+uint64_t bed_counter(const struct path_bed *b, const char *name);
+
 /* queues */
 struct bed_item *bed_push(struct bed_queue *q, const void *data, uint32_t len);
 struct bed_item *bed_pop(struct bed_queue *q); /* free() it; NULL when empty */

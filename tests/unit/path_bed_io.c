@@ -264,6 +264,31 @@ void bed_deliver(struct path_bed *b)
 
 /* --- the path --- */
 
+struct wanted_counter {
+	const char *name;
+	uint64_t value;
+	uint32_t found;
+};
+
+static void compare_counter(void *arg, const char *name, uint64_t value)
+{
+	struct wanted_counter *w = arg;
+
+	if (strcmp(name, w->name) != 0)
+		return;
+	w->value = value;
+	w->found++;
+}
+
+uint64_t bed_counter(const struct path_bed *b, const char *name)
+{
+	struct wanted_counter w = { .name = name };
+
+	lw_path_each_counter(&b->path, compare_counter, &w);
+	assert_int_equal(w.found, 1);
+	return w.value;
+}
+
 void bed_inside(struct path_bed *b, const struct bed_peer *to, uint32_t len, uint8_t mark)
 {
 	uint8_t buf[2048];

@@ -214,9 +214,12 @@ static void never__wrong_checksum__each_bit_of_the_packet(void **state)
 static void never__wrong_header_checksum__is_merged(void **state)
 {
 	(void)state;
-	for (unsigned bit = 0; bit < 16; bit++)
+	for (unsigned bit = 0; bit < 16; bit++) {
 		check_second(&coalesce_tcp4, 10 + bit / 8, (uint8_t)(1u << bit % 8));
+		assert_int_equal(lw_coalesce_bad_sums(plain), 1);
+	}
 	check_second(&coalesce_udp4, 10, 1);
+	assert_int_equal(lw_coalesce_bad_sums(plain), 1);
 }
 
 static void never__wrong_first_packet__is_continued(void **state)
@@ -228,6 +231,11 @@ static void never__wrong_first_packet__is_continued(void **state)
 		t.in[0].block[t.in[0].len - 1] ^= 1;
 		t.in[0].before[t.in[0].len - 1] ^= 1;
 		EXPECT(1, 2);
+		assert_int_equal(lw_coalesce_bad_sums(plain), 1);
+		coalesce_empty(&t);
+		(void)coalesce_row(&t, coalesce_kinds[i], 3, ACK);
+		EXPECT(3);
+		assert_int_equal(lw_coalesce_bad_sums(plain), 0); /* of the last batch */
 	}
 }
 
@@ -388,6 +396,7 @@ static void good__checksum_known_to_be_right__is_not_verified(void **state)
 	}
 	lw_coalesce_batch(plain, &t.b, COALESCE_ALL);
 	coalesce_groups(&t, COALESCE_GROUPS(2));
+	assert_int_equal(lw_coalesce_bad_sums(plain), 0);
 	assert_int_equal(t.pkt[0].flags, LW_PKT_CSUM_PARTIAL);
 	assert_int_equal(coalesce_linear(&t.pkt[0], bytes), 240);
 	coalesce_free(&t);

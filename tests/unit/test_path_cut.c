@@ -267,6 +267,7 @@ static void sender_flush__run_not_taken__its_datagrams_go_once_and_in_order(void
 		assert_int_equal(b.sender.sent, c->sent);
 		assert_int_equal(b.sender.dropped, c->dropped);
 		assert_int_equal(b.sender.cut, c->cut);
+		assert_int_equal(b.sender.fallbacks, c->latched);
 		assert_int_equal(b.sender.runs_refused, c->latched);
 		assert_int_equal(lw_sender_run_segs(&b.sender, BEGAN), c->latched ? 0 : 63);
 		assert_false(b.sender.cutting);
@@ -296,6 +297,7 @@ static void sender_flush__form_refused__no_runs_for_ten_minutes(void **state)
 	put(&b, "[cd]", 7);
 	assert_true(lw_sender_flush(&b.sender, BEGAN + 5 * MS));
 	assert_false(b.sender.runs_refused);
+	assert_int_equal(b.sender.fallbacks, 1);
 	assert_int_equal(lw_sender_run_segs(&b.sender, again), 63);
 	/* refused once more: ten minutes more, and news */
 	b.script.n_calls = 0;
@@ -305,6 +307,7 @@ static void sender_flush__form_refused__no_runs_for_ten_minutes(void **state)
 	assert_true(b.sender.runs_refused);
 	assert_int_equal(lw_sender_run_segs(&b.sender, again + LW_SEND_RUNS_OFF_US - 1), 0);
 	assert_int_equal(b.sender.cut, 3);
+	assert_int_equal(b.sender.fallbacks, 2);
 	bed_fini(&b);
 }
 

@@ -152,8 +152,8 @@ static void from_outside__flow__superpacket_where_the_inside_takes_it(void **sta
 		read_all(b, peer);
 		assert_int_equal(f->packets, 5); /* filters see the packets */
 		assert_int_equal(b->path.counters.inside_tx, 5);
-		assert_int_equal(b->path.counters.inside_tx_merged, c->merged);
-		assert_int_equal(b->path.counters.inside_tx_refused, 0);
+		assert_int_equal(bed_counter(b, "inside_tx_merged"), c->merged);
+		assert_int_equal(bed_counter(b, "inside_tx_refused"), 0);
 		assert_int_equal(b->path.counters.inside_tx_dropped, 0);
 		assert_int_equal(b->path.counters.inside_tx_bytes,
 		                 5 * PAYLOAD + (c->merged ? 1 : 5) * HEADERS);
@@ -220,8 +220,9 @@ static void inside_send__superpacket_refused__its_packets_one_by_one(void **stat
 		check_inside(b, peer, c->taken);
 		assert_int_equal(b->path.counters.inside_tx, 4 - c->dropped);
 		assert_int_equal(b->path.counters.inside_tx_dropped, c->dropped);
-		assert_int_equal(b->path.counters.inside_tx_merged, 1);
-		assert_int_equal(b->path.counters.inside_tx_refused, c->refused);
+		assert_int_equal(bed_counter(b, "inside_tx_merged"), 1);
+		assert_int_equal(bed_counter(b, "inside_tx_refused"), c->refused);
+		assert_int_equal(bed_counter(b, "inside_tx_fallbacks"), c->off);
 		assert_int_equal(b->path.merge_off_until_us[LW_GSO_TCP4],
 		                 c->off ? at + 10 * MINUTES : 0);
 		assert_int_equal(b->path.merge_off_until_us[LW_GSO_UDP], 0);
@@ -265,7 +266,60 @@ static void inside_send__form_refused__tried_again_after_ten_minutes(void **stat
 	assert_int_equal(bed_udp(b), -EAGAIN);
 	check_inside(b, peer, "cd");
 	assert_int_equal(b->path.merge_off_until_us[LW_GSO_TCP4], b->now + 10 * MINUTES);
-	assert_int_equal(b->path.counters.inside_tx_refused, 2);
+	assert_int_equal(bed_counter(b, "inside_tx_refused"), 2);
+	assert_int_equal(bed_counter(b, "inside_tx_fallbacks"), 2);
+	bed_destroy(b);
+}
+
+/* Two of one batch are refused: that is one reason to stop, and said once. */
+static void inside_send__two_superpackets_refused__one_fallback(void **state)
+{
+	static const struct bed_step refused[] = {
+		{ -EOPNOTSUPP, 0 }, { 0, 2 }, { -EOPNOTSUPP, 0 }, { 0, 0 }
+	};
+	struct path_bed *b = bed_create_with(LW_ROLE_SERVER, 16, TSO | LW_CAP_GRO, 0);
+	struct bed_peer *peer = bed_join(b, false);
+	char letters[71] = { 0 };
+
+	(void)state;
+	memset(letters, 'a', 70); /* a superpacket has 64 */
+	bed_script_set(&b->inside_script, refused);
+	b->inside_script.steps[1].take = 64;
+	remote_flow(b, peer, letters);
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	check_inside(b, peer, letters);
+	assert_int_equal(bed_counter(b, "inside_tx_merged"), 2);
+	assert_int_equal(bed_counter(b, "inside_tx_refused"), 2);
+	assert_int_equal(bed_counter(b, "inside_tx_fallbacks"), 1);
+	bed_destroy(b);
+}
+
+/* What is damaged goes on as it is, is not merged with others, and is counted once. */
+static void from_outside__wrong_checksum__is_counted_and_left_alone(void **state)
+{
+	struct path_bed *b = bed_create_with(LW_ROLE_SERVER, 16, TSO, 0);
+	struct bed_peer *peer = bed_join(b, false);
+	struct bed_item *item;
+
+	(void)state;
+	for (uint32_t n = 0; n < 5; n++) {
+		uint8_t buf[HEADERS + PAYLOAD];
+
+		bed_tcp_packet(buf, sizeof(buf), BED_TOLD, BED_HOST, SEQ + n * PAYLOAD, 'a');
+		buf[sizeof(buf) - 1] ^= n == 2; /* behind the checksum */
+		bed_remote_packet(b, peer, buf, sizeof(buf));
+	}
+	bed_make_run(b, 5);
+	assert_int_equal(bed_udp(b), -EAGAIN);
+	assert_int_equal(bed_counter(b, "inside_tx_bad_checksum"), 1);
+	assert_int_equal(bed_counter(b, "inside_tx_merged"), 2);
+	assert_int_equal(b->path.counters.inside_tx, 5);
+	for (int i = 0; i < 3; i++) {
+		item = bed_pop(&b->inside_out);
+		assert_int_equal(item->gso_size, i == 1 ? 0 : PAYLOAD);
+		assert_true(i != 1 || !bed_packet_ok(item));
+		free(item);
+	}
 	bed_destroy(b);
 }
 
@@ -324,7 +378,7 @@ static void from_outside__long_run__superpackets_of_64(void **state)
 	assert_int_equal(bed_udp(b), -EAGAIN);
 	(void)snprintf(want, sizeof(want), "[%.64s][%s]", letters, letters + 64);
 	check_inside(b, peer, want);
-	assert_int_equal(b->path.counters.inside_tx_merged, 2);
+	assert_int_equal(bed_counter(b, "inside_tx_merged"), 2);
 	assert_int_equal(b->path.counters.inside_tx, 100);
 	assert_int_equal(b->looked, 1); /* a known peer's run is not cut */
 	bed_destroy(b);
@@ -448,6 +502,8 @@ int main(void)
 		cmocka_unit_test(from_outside__two_sessions_with_one_flow__apart),
 		cmocka_unit_test(inside_send__superpacket_refused__its_packets_one_by_one),
 		cmocka_unit_test(inside_send__form_refused__tried_again_after_ten_minutes),
+		cmocka_unit_test(inside_send__two_superpackets_refused__one_fallback),
+		cmocka_unit_test(from_outside__wrong_checksum__is_counted_and_left_alone),
 		cmocka_unit_test(inside_send__superpacket_refused_amid_others__order_is_kept),
 		cmocka_unit_test(from_outside__long_run__superpackets_of_64),
 		cmocka_unit_test(from_outside__filter_answers_amid_a_flow__the_others_are_merged),

@@ -200,7 +200,8 @@ static void from_inside__runs_refused__segments_go_singly(void **state)
 		if (i == 1)
 			b->now = b->w.now_us = b->now + LW_SEND_RUNS_OFF_US;
 	}
-	assert_int_equal(bed_udp_port(b)->sender.cut, 1);
+	assert_int_equal(bed_counter(b, "outside_tx_cut"), 1);
+	assert_int_equal(bed_counter(b, "outside_tx_fallbacks"), 1);
 	assert_false(bed_udp_port(b)->sender.runs_refused);
 	bed_destroy(b);
 }
