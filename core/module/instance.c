@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,6 +73,11 @@ static void host_answer(const struct lw_host *h, uint64_t token, const struct lw
 
 	if (in->hooks->answer != NULL)
 		in->hooks->answer(in->hooks->arg, token, a);
+}
+
+static void host_lacks(const struct lw_host *h, uint64_t caps, const char *why)
+{
+	lw_instance_lacks(instance_of(h), caps, why);
 }
 
 static uint32_t count_counters(const struct lw_module *m)
@@ -146,7 +152,8 @@ int lw_instance_create(const struct lw_module *m, const void *opts, const struct
 		                     .unwatch = host_unwatch,
 		                     .random = host_random,
 		                     .defer = host_defer,
-		                     .answer = host_answer };
+		                     .answer = host_answer,
+		                     .lacks = host_lacks };
 	clear(err);
 	r = m->life->create(&in->host, opts, &in->inst, &in->conf, err);
 	r = outcome(in, "create", r, err);
@@ -225,6 +232,23 @@ void lw_instance_ready(struct lw_instance *in, uint32_t tag)
 {
 	if (OPTIONAL(in, ready) != NULL)
 		in->module->life->ready(in->inst, tag);
+}
+
+void lw_instance_lacks(struct lw_instance *in, uint64_t caps, const char *why)
+{
+	for (uint32_t i = 0; i < LW_INSTANCE_CAPS; i++) {
+		if ((caps >> i & 1u) != 0)
+			(void)snprintf(in->why[i], sizeof(in->why[i]), "%s", why);
+	}
+}
+
+const char *lw_instance_why(const struct lw_instance *in, uint64_t cap)
+{
+	for (uint32_t i = 0; i < LW_INSTANCE_CAPS; i++) {
+		if (cap == 1ull << i)
+			return in->why[i];
+	}
+	return "";
 }
 
 uint64_t lw_instance_counter(const struct lw_instance *in, uint32_t i)

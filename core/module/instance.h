@@ -9,6 +9,11 @@
 
 struct lw_instance;
 
+/* of the reason why a capability is not granted, with its end */
+#define LW_INSTANCE_WHY_MAX 112
+/* capabilities whose reasons are kept: those in the lowest bits of lw_caps.flags */
+#define LW_INSTANCE_CAPS 8
+
 /* what lw_host offers and only the engine can do; any may be NULL, which refuses it */
 struct lw_hooks {
 	void *arg;
@@ -33,6 +38,7 @@ struct lw_instance {
 	uint32_t n_workers;
 	uint32_t n_counters;
 	bool prepared;
+	char why[LW_INSTANCE_CAPS][LW_INSTANCE_WHY_MAX]; /* by number of the capability's bit */
 };
 
 /**
@@ -61,6 +67,26 @@ void lw_instance_destroy(struct lw_instance *in);
 
 /* lw_instance_ready() - a descriptor that it watches on the control thread is readable */
 void lw_instance_ready(struct lw_instance *in, uint32_t tag);
+
+/**
+ * lw_instance_lacks() - note why capabilities are not granted
+ *
+ * @caps: LW_CAP_*; others are left out
+ * @why:  copied, and cut to fit; it replaces what was said before
+ *
+ * Context: control thread, before the end of lw_instance_prepare().
+ */
+void lw_instance_lacks(struct lw_instance *in, uint64_t caps, const char *why);
+
+/**
+ * lw_instance_why() - why a capability is not granted
+ *
+ * @cap: one of LW_CAP_*
+ *
+ * Context: control thread.
+ * Return:  what was said last, "" for nothing; belongs to the instance.
+ */
+const char *lw_instance_why(const struct lw_instance *in, uint64_t cap);
 
 /* lw_instance_counter() - sum of a counter over the workers; any thread */
 uint64_t lw_instance_counter(const struct lw_instance *in, uint32_t i);

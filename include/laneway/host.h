@@ -2,6 +2,7 @@
 #ifndef LW_LANEWAY_HOST_H
 #define LW_LANEWAY_HOST_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <laneway/abi.h>
@@ -83,6 +84,7 @@ enum { LW_LOG_ERROR, LW_LOG_WARN, LW_LOG_NOTICE, LW_LOG_INFO, LW_LOG_DEBUG };
  * @defer:     run @fn on a helper thread; it may block. Any thread. 0, or -EAGAIN: queue full
  * @answer:    answer an authentication by its token, exactly once. Any thread; a late one is
  *             ignored
+ * @lacks:     say why capabilities are not granted. Call it through lw_host_lacks(); since ABI 0.3
  *
  * Since: ABI 0.1
  */
@@ -96,10 +98,34 @@ struct lw_host {
 	void (*random)(struct lw_worker *w, void *buf, uint32_t len);
 	int (*defer)(const struct lw_host *h, void (*fn)(void *arg), void *arg);
 	void (*answer)(const struct lw_host *h, uint64_t token, const struct lw_auth_answer *a);
+	void (*lacks)(const struct lw_host *h, uint64_t caps, const char *why);
 };
 
 /* lw_log() - write one line through a host table */
 #define lw_log(h, level, ...) ((h)->log((h), (level), __VA_ARGS__))
+
+/**
+ * lw_host_lacks() - say why capabilities are not granted, where prepare() decides that
+ *
+ * @h:    the instance's host table
+ * @caps: LW_CAP_*
+ * @why:  a few words for the operator, as "gso is off in the configuration"; at most 111 bytes,
+ *        what is longer is cut. Copied
+ *
+ * The log and `lanewayctl status` show it for those that prepare() then does not grant. The last
+ * word on a capability counts. For one that lw_env.caps_wanted lacks the host has its own reason,
+ * unless the module has another. Does nothing in a host before ABI 0.3.
+ *
+ * Context: control thread, in prepare().
+ * Since:   ABI 0.3
+ */
+static inline void lw_host_lacks(const struct lw_host *h, uint64_t caps, const char *why)
+{
+	const uint32_t needed = offsetof(struct lw_host, lacks) + sizeof(h->lacks);
+
+	if (h->size >= needed)
+		h->lacks(h, caps, why);
+}
 
 /**
  * lw_worker_count() - add to one of the instance's counters

@@ -149,7 +149,8 @@ struct lw_steer {
  *   -EAGAIN      wait until the socket is writable; the caller keeps [done, n)
  *   -ENOBUFS     the same, but try again in 1 ms
  *   -EOPNOTSUPP  packet [done] has a superpacket or run form that the kernel refused; never of a
- *                single one
+ *                single one. Its status is then what the kernel said, a negative errno, or 0: not
+ *                told; since ABI 0.3
  *   -EMSGSIZE    packet [done] is larger than the path allows; of a run: one of its datagrams or
  *                the sum of them is, so some may pass one by one
  *   any other    the caller drops and counts packet [done]

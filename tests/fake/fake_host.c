@@ -100,6 +100,18 @@ static void fake_answer(const struct lw_host *h, uint64_t token, const struct lw
 	f->answers[f->n_answers++] = (struct lw_fake_answer){ .token = token, .answer = *a };
 }
 
+static void fake_lacks(const struct lw_host *h, uint64_t caps, const char *why)
+{
+	struct lw_fake_host *f = fake(h);
+
+	if (strlen(why) >= sizeof(f->why[0]))
+		die("a reason longer than the interface allows");
+	for (uint32_t i = 0; i < LW_FAKE_CAPS; i++) {
+		if ((caps >> i & 1u) != 0)
+			(void)snprintf(f->why[i], sizeof(f->why[i]), "%s", why);
+	}
+}
+
 void lw_fake_host_init(struct lw_fake_host *f)
 {
 	*f = (struct lw_fake_host){
@@ -110,7 +122,8 @@ void lw_fake_host_init(struct lw_fake_host *f)
 		          .unwatch = fake_unwatch,
 		          .random = fake_random,
 		          .defer = fake_defer,
-		          .answer = fake_answer },
+		          .answer = fake_answer,
+		          .lacks = fake_lacks },
 	};
 }
 
@@ -121,6 +134,16 @@ const struct lw_fake_watch *lw_fake_watch_of(const struct lw_fake_host *f, int f
 			return &f->watches[i];
 	}
 	return NULL;
+}
+
+const char *lw_fake_why(const struct lw_fake_host *f, uint64_t cap)
+{
+	for (uint32_t i = 0; i < LW_FAKE_CAPS; i++) {
+		if (cap == 1ull << i)
+			return f->why[i];
+	}
+	die("ask for one capability");
+	return "";
 }
 
 void lw_fake_run_defers(struct lw_fake_host *f)

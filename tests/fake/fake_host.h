@@ -15,6 +15,7 @@
 #define LW_FAKE_ANSWERS  64
 #define LW_FAKE_DEFERS   64
 #define LW_FAKE_COUNTERS 64
+#define LW_FAKE_CAPS     64
 
 struct lw_fake_watch {
 	int fd;
@@ -40,6 +41,7 @@ struct lw_fake_host {
 	uint32_t n_defers;
 	uint32_t n_logs[LW_LOG_DEBUG + 1];
 	char last_log[512];
+	char why[LW_FAKE_CAPS][112]; /* what lacks() said last, by the capability's bit */
 };
 
 /* lw_fake_host_init() - a host that has seen nothing */
@@ -47,6 +49,9 @@ void lw_fake_host_init(struct lw_fake_host *f);
 
 /* lw_fake_watch_of() - the watch of a descriptor, NULL when there is none */
 const struct lw_fake_watch *lw_fake_watch_of(const struct lw_fake_host *f, int fd);
+
+/* lw_fake_why() - what the module said last of a capability that it lacks, "" for nothing */
+const char *lw_fake_why(const struct lw_fake_host *f, uint64_t cap);
 
 /* lw_fake_run_defers() - run what the module deferred, in order, on this thread */
 void lw_fake_run_defers(struct lw_fake_host *f);

@@ -78,6 +78,8 @@ static int eb_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_
 	i->wanted = lw_env_caps_wanted(env);
 	if (i->prepare_r != 0)
 		return refuse(i, i->prepare_r, "cannot prepare", err);
+	if (i->why != NULL)
+		lw_host_lacks(i->host, i->lacks, i->why);
 	ret_caps->flags = i->not_super ? 0 : LW_CAP_SUPER;
 	return 0;
 }

@@ -328,6 +328,37 @@ static void engine_prepare__filter_takes_superpackets_or_not__path_knows(void **
 	}
 }
 
+/* What a module says of what it does not grant is kept for each capability, the last word of it. */
+static void engine_prepare__module_says_why__is_kept(void **state)
+{
+	struct engine_bed *b = eb_create();
+	struct lw_host older;
+	char text[200];
+
+	(void)state;
+	b->insts[1].lacks = LW_CAP_GSO | LW_CAP_GRO | 1ull << 63;
+	b->insts[1].why = "it is off";
+	assert_int_equal(eb_start(b), 0);
+	eb_stop(b);
+	assert_string_equal(lw_instance_why(b->in[1], LW_CAP_GSO), "it is off");
+	assert_string_equal(lw_instance_why(b->in[1], LW_CAP_GRO), "it is off");
+	assert_string_equal(lw_instance_why(b->in[1], LW_CAP_TSO), "");
+	assert_string_equal(lw_instance_why(b->in[1], 1ull << 63), ""); /* none that it knows */
+	assert_string_equal(lw_instance_why(b->in[2], LW_CAP_GSO), "");
+	memset(text, 'x', sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	lw_host_lacks(&b->in[1]->host, LW_CAP_GRO, text);
+	assert_string_equal(lw_instance_why(b->in[1], LW_CAP_GSO), "it is off");
+	text[LW_INSTANCE_WHY_MAX - 1] = '\0';
+	assert_string_equal(lw_instance_why(b->in[1], LW_CAP_GRO), text);
+	/* a host of before has nothing at that place */
+	older = b->in[1]->host;
+	older.size = offsetof(struct lw_host, lacks);
+	older.lacks = NULL;
+	lw_host_lacks(&older, LW_CAP_GRO, "not heard");
+	eb_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -343,6 +374,7 @@ int main(void)
 		cmocka_unit_test(engine_counters__several_instances__summed_by_module),
 		cmocka_unit_test(engine__step_answers_oddly__fails_with_a_sentence),
 		cmocka_unit_test(engine_prepare__filter_takes_superpackets_or_not__path_knows),
+		cmocka_unit_test(engine_prepare__module_says_why__is_kept),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
