@@ -236,6 +236,7 @@ int lw_tun_send(void *inst, struct lw_worker *w, struct lw_batch *b, uint32_t *r
 
 		r = lw_tun_write(q, p, &n);
 		if (r < 0) {
+			b->pkt[done].status = r;
 			r = answer(p, r);
 			lw_worker_count(w, cause_of(r), 1);
 			break;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "offload.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -18,6 +19,7 @@
 enum { TRI_OFF, TRI_ON, TRI_AUTO };
 
 /* each capability, the option that switches it, and what happens without it */
+enum { READ_CSUM, READ_TSO, READ_USO, WRITE_TSO, WRITE_USO };
 static const struct facility {
 	uint64_t cap;
 	const char *option;
@@ -25,15 +27,21 @@ static const struct facility {
 	const char *instead;
 	const char *since;
 } facilities[] = {
-	{ LW_CAP_CSUM, "checksum", "partial checksums", "reading complete ones", "" },
-	{ LW_CAP_TSO, "tso", "TCP superpackets", "reading single packets", "" },
-	{ LW_CAP_USO, "uso", "UDP superpackets", "reading single ones", " before Linux 6.2" },
-	{ LW_CAP_SEND_TSO, "coalesce", "TCP superpackets", "writing single packets", "" },
-	{ LW_CAP_SEND_USO, "coalesce", "UDP superpackets", "writing single ones",
-	  " before Linux 6.2" },
+	[READ_CSUM] = { LW_CAP_CSUM, "checksum", "partial checksums", "reading complete ones", "" },
+	[READ_TSO] = { LW_CAP_TSO, "tso", "TCP superpackets", "reading single packets", "" },
+	[READ_USO] = { LW_CAP_USO, "uso", "UDP superpackets", "reading single ones",
+	               " before Linux 6.2" },
+	[WRITE_TSO] = { LW_CAP_SEND_TSO, "coalesce", "TCP superpackets", "writing single packets",
+	                "" },
+	[WRITE_USO] = { LW_CAP_SEND_USO, "coalesce", "UDP superpackets", "writing single ones",
+	                " before Linux 6.2" },
 };
 
 #define N_FACILITIES (sizeof(facilities) / sizeof(facilities[0]))
+static_assert(N_FACILITIES == LW_TUN_FACILITIES, "each has its place in a wish");
+
+/* longer than any reason made here, and as much as a host takes */
+#define WHY_MAX 112
 
 int lw_tun_offload_check(const struct lw_tun_options *o, struct lw_err *err)
 {
@@ -52,19 +60,25 @@ static int32_t own_or_all(int32_t own, int32_t all)
 	return own == TRI_AUTO ? all : own;
 }
 
-/* @allowed: by another option on which it depends */
-static void wish_for(struct lw_tun_wish *w, uint64_t cap, int32_t own, int32_t all, bool allowed)
+/* @needs: an option on which it depends and that is off, NULL: none */
+static void wish_for(struct lw_tun_wish *w, size_t i, int32_t own, int32_t all, const char *needs)
 {
 	int32_t tri = own_or_all(own, all);
 
-	if (!allowed || tri == TRI_OFF)
+	if (own == TRI_OFF)
+		w->off_by[i] = facilities[i].option;
+	else if (needs != NULL)
+		w->off_by[i] = needs;
+	else if (tri == TRI_OFF)
+		w->off_by[i] = "offload";
+	if (w->off_by[i] != NULL)
 		return;
-	w->want |= cap;
+	w->want |= facilities[i].cap;
 	if (tri != TRI_ON)
 		return;
-	w->must |= cap;
+	w->must |= facilities[i].cap;
 	if (own != TRI_ON)
-		w->by_offload |= cap;
+		w->by_offload |= facilities[i].cap;
 }
 
 static bool sends(const struct facility *f)
@@ -87,13 +101,12 @@ int lw_tun_offload_wish(const struct lw_tun_options *o, uint64_t wanted, struct 
 {
 	struct lw_tun_wish w = { .want = 0 };
 	bool superpackets = o->tso == TRI_ON || o->uso == TRI_ON;
-	bool sums = superpackets || own_or_all(o->checksum, o->offload) != TRI_OFF;
 
-	wish_for(&w, LW_CAP_CSUM, o->checksum, superpackets ? TRI_AUTO : o->offload, sums);
-	wish_for(&w, LW_CAP_TSO, o->tso, o->offload, sums);
-	wish_for(&w, LW_CAP_USO, o->uso, o->offload, sums);
-	wish_for(&w, LW_CAP_SEND_TSO, o->coalesce, o->offload, o->tso != TRI_OFF);
-	wish_for(&w, LW_CAP_SEND_USO, o->coalesce, o->offload, o->uso != TRI_OFF);
+	wish_for(&w, READ_CSUM, o->checksum, superpackets ? TRI_AUTO : o->offload, NULL);
+	wish_for(&w, READ_TSO, o->tso, o->offload, w.off_by[READ_CSUM]);
+	wish_for(&w, READ_USO, o->uso, o->offload, w.off_by[READ_CSUM]);
+	wish_for(&w, WRITE_TSO, o->coalesce, o->offload, o->tso == TRI_OFF ? "tso" : NULL);
+	wish_for(&w, WRITE_USO, o->coalesce, o->offload, o->uso == TRI_OFF ? "uso" : NULL);
 	if ((wanted & LW_CAP_CSUM) == 0)
 		wanted &= ~(uint64_t)LW_TUN_CAPS_RECV;
 	for (size_t i = 0; i < N_FACILITIES; i++) {
@@ -251,15 +264,21 @@ int lw_tun_offload_judge(const struct lw_tun_wish *w, uint64_t caps, const char 
 {
 	for (size_t i = 0; i < N_FACILITIES; i++) {
 		const struct facility *f = &facilities[i];
-		const char *verb;
+		const char *verb = sends(f) ? "takes" : "gives";
+		char why[WHY_MAX];
 
+		if (w->off_by[i] != NULL) {
+			(void)snprintf(why, sizeof(why), "%s is off in the configuration",
+			               w->off_by[i]);
+			lw_host_lacks(h, f->cap, why);
+		}
 		if ((w->want & ~caps & f->cap) == 0)
 			continue;
-		verb = sends(f) ? "takes" : "gives";
 		if ((w->must & f->cap) != 0)
 			return refuse(f, w, "the kernel", verb, err);
-		lw_log(h, LW_LOG_WARN, "device %s: the kernel %s no %s%s, %s", name, verb, f->what,
-		       f->since, f->instead);
+		(void)snprintf(why, sizeof(why), "the kernel %s no %s%s", verb, f->what, f->since);
+		lw_host_lacks(h, f->cap, why);
+		lw_log(h, LW_LOG_WARN, "device %s: %s, %s", name, why, f->instead);
 	}
 	return 0;
 }

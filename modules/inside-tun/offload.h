@@ -19,6 +19,9 @@ struct lw_tun_queue;
 #define LW_TUN_CAPS_RECV (LW_CAP_CSUM | LW_CAP_TSO | LW_CAP_USO)
 #define LW_TUN_CAPS_SEND (LW_CAP_SEND_TSO | LW_CAP_SEND_USO)
 
+/* that many: the table in offload.c */
+#define LW_TUN_FACILITIES 5
+
 /* what a device with superpackets needs for a text of what it does */
 #define LW_TUN_OFFLOAD_TEXT_MAX 128
 
@@ -28,11 +31,13 @@ struct lw_tun_queue;
  * @want:       allowed by the operator and dealt with by the program
  * @must:       without these the start fails
  * @by_offload: of must: demanded by the option `offload`, not by one of their own
+ * @off_by:     for each facility the option that switches it off, NULL: none
  */
 struct lw_tun_wish {
 	uint64_t want;
 	uint64_t must;
 	uint64_t by_offload;
+	const char *off_by[LW_TUN_FACILITIES];
 };
 
 /**
@@ -114,12 +119,12 @@ int lw_tun_offload_set(int fd, const char *name, uint64_t want, struct lw_tun_of
 uint64_t lw_tun_offload_probe(const struct lw_tun_queue *q, uint64_t want);
 
 /**
- * lw_tun_offload_judge() - say what was wanted and not granted
+ * lw_tun_offload_judge() - say what is not granted, and why
  *
  * @w:    the wish
  * @caps: LW_CAP_* granted
  * @name: of the device
- * @h:    for what is only a pity
+ * @h:    is told the reason of each: what is off, and what is only a pity, which is logged too
  * @err:  for what was demanded
  *
  * Context: control thread.

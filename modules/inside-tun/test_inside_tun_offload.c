@@ -109,6 +109,17 @@ static void choose(struct bed *b, const int32_t o[5])
 	b->opts.coalesce = o[4];
 }
 
+static const uint64_t each_cap[] = { LW_CAP_CSUM, LW_CAP_TSO, LW_CAP_USO, LW_CAP_SEND_TSO,
+	                             LW_CAP_SEND_USO };
+
+/* All that is granted, and nothing else, goes without a reason. */
+static void assert_reasons(struct bed *b, uint64_t granted)
+{
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(lw_fake_why(&b->host, each_cap[i])[0] == '\0',
+		                 (granted & each_cap[i]) != 0);
+}
+
 static void prepare__switches__grant_what_they_say(void **state)
 {
 	struct bed b;
@@ -131,6 +142,50 @@ static void prepare__switches__grant_what_they_say(void **state)
 		assert_int_equal((mask & (TUN_F_USO4 | TUN_F_USO6)) != 0,
 		                 (granted & LW_CAP_USO) != 0);
 		assert_int_equal(b.host.n_logs[LW_LOG_WARN], 0);
+		if (choices[i].wanted == BED_CAPS)
+			assert_reasons(&b, granted);
+		destroy(&b);
+	}
+}
+
+/* the option that switches each of each_cap off; "": it is granted, or the program's to explain */
+static const struct {
+	int32_t o[5];
+	uint64_t wanted;
+	const char *off_by[5];
+} offs[] = {
+	{ { 0, 2, 2, 2, 2 }, BED_CAPS, { "offload", "offload", "offload", "offload", "offload" } },
+	{ { 2, 0, 2, 2, 2 }, BED_CAPS, { "", "tso", "", "tso", "" } },
+	{ { 2, 2, 0, 2, 2 }, BED_CAPS, { "", "", "uso", "", "uso" } },
+	{ { 2, 2, 2, 0, 2 }, BED_CAPS, { "checksum", "checksum", "checksum", "", "" } },
+	{ { 2, 0, 2, 0, 2 }, BED_CAPS, { "checksum", "tso", "checksum", "tso", "" } },
+	{ { 2, 2, 2, 2, 0 }, BED_CAPS, { "", "", "", "coalesce", "coalesce" } },
+	{ { 0, 1, 2, 2, 2 }, BED_CAPS, { "", "", "offload", "offload", "offload" } },
+	{ { 0, 2, 2, 1, 2 }, BED_CAPS, { "", "offload", "offload", "offload", "offload" } },
+	{ { 0, 0, 2, 2, 1 }, BED_CAPS, { "offload", "tso", "offload", "tso", "" } },
+	{ { 2, 2, 2, 2, 2 }, LW_TUN_CAPS_SEND, { "", "", "", "", "" } },
+	{ { 2, 0, 2, 2, 2 }, LW_TUN_CAPS_SEND, { "", "tso", "", "tso", "" } },
+};
+
+static void prepare__switched_off__says_by_which_option(void **state)
+{
+	struct bed b;
+
+	(void)state;
+	NEEDS_OFFLOAD();
+	for (size_t i = 0; i < sizeof(offs) / sizeof(offs[0]); i++) {
+		bed_init(&b);
+		choose(&b, offs[i].o);
+		b.env.caps_wanted = offs[i].wanted;
+		assert_int_equal(bed_prepare(&b), 0);
+		for (size_t c = 0; c < 5; c++) {
+			const char *by = offs[i].off_by[c];
+			char why[64];
+
+			(void)snprintf(why, sizeof(why), "%s%s", by,
+			               *by != '\0' ? " is off in the configuration" : "");
+			assert_string_equal(lw_fake_why(&b.host, each_cap[c]), why);
+		}
 		destroy(&b);
 	}
 }
@@ -201,6 +256,7 @@ static void prepare__lesser_kernels__give_what_they_have(void **state)
 		assert_int_equal(b.caps.flags, lesser[i].granted);
 		assert_int_equal(b.host.n_logs[LW_LOG_WARN], lesser[i].warnings);
 		assert_int_equal(b.host.n_logs[LW_LOG_INFO], 1);
+		assert_reasons(&b, lesser[i].granted);
 		destroy(&b);
 		if (lesser[i].last == NULL)
 			continue;
@@ -211,6 +267,12 @@ static void prepare__lesser_kernels__give_what_they_have(void **state)
 		(void)snprintf(seen, sizeof(seen), "%s", b.host.last_log);
 		assert_string_equal(seen, lesser[i].last);
 	}
+	assert_string_equal(lw_fake_why(&b.host, LW_CAP_CSUM),
+	                    "the kernel gives no partial checksums");
+	assert_string_equal(lw_fake_why(&b.host, LW_CAP_USO),
+	                    "the kernel gives no UDP superpackets before Linux 6.2");
+	assert_string_equal(lw_fake_why(&b.host, LW_CAP_SEND_TSO),
+	                    "the kernel takes no TCP superpackets");
 	assert_string_equal(lw_tun_offload_text(0, seen), "no offload");
 	assert_string_equal(lw_tun_offload_text(LW_CAP_CSUM, seen), "reads partial checksums");
 	assert_string_equal(lw_tun_offload_text(RECV_USO, seen), "reads UDP superpackets");
@@ -454,6 +516,7 @@ int main(void)
 		TEST(prepare__program_that_asks_for_nothing__gets_bare_packets),
 		TEST(prepare__program_that_asks_for_all__gets_it_and_reads_it_in_the_log),
 		TEST(prepare__switches__grant_what_they_say),
+		TEST(prepare__switched_off__says_by_which_option),
 		TEST(check__switches_that_contradict__are_refused),
 		TEST(prepare__lesser_kernels__give_what_they_have),
 		TEST(prepare__kernel_that_only_pretends__is_looked_through),

@@ -435,6 +435,7 @@ static void send__superpacket_refused__says_so_and_takes_singles(void **state)
 		kernel.refuses[i < 3 ? 1 : 5] = codes[i % 3];
 		assert_int_equal(bed_send(&b, &done), -EOPNOTSUPP);
 		assert_int_equal(done, 1);
+		assert_int_equal(b.batch->pkt[1].status, -codes[i % 3]);
 		kernel.refuses[1] = kernel.refuses[5] = 0;
 		b.batch->pkt[1].gso_size = 0; /* as the core sends it again */
 		b.batch->pkt[1].flags = 0;
