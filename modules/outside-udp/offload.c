@@ -14,6 +14,8 @@
 
 /* of a kernel's name, for a sentence */
 #define UDP_RELEASE_MAX 40
+/* of a reason: as much as a host takes */
+#define UDP_WHY_MAX 112
 
 static const struct feature {
 	uint64_t cap;
@@ -77,36 +79,47 @@ static bool damages_runs(char text[UDP_RELEASE_MAX])
 	return v[0] == 7 && (v[1] == 0 || (v[1] == 1 && v[2] < 5));
 }
 
+/* Nobody demands it, so it is only a pity. */
+static void go_without(const struct udp *u, const struct feature *f, const char *why,
+                       const char *advice)
+{
+	lw_host_lacks(u->host, f->cap, why);
+	lw_log(u->host, LW_LOG_NOTICE, "%s, %s%s", why, f->instead, advice);
+}
+
 static int decide(struct udp *u, const struct feature *f, uint64_t wanted, struct lw_err *err)
 {
 	int32_t option = option_of(u->opts, f);
 	char release[UDP_RELEASE_MAX];
+	char why[UDP_WHY_MAX];
 	int r;
 
 	if (option == UDP_ON && (wanted & f->cap) == 0)
 		return lw_err_set_at(err, -EOPNOTSUPP, f->option,
 		                     "this version %s no runs of datagrams: set %s to auto or off",
 		                     f->verb, f->option);
+	if (option == UDP_OFF) {
+		(void)snprintf(why, sizeof(why), "%s is off in the configuration", f->option);
+		lw_host_lacks(u->host, f->cap, why);
+	}
 	if (option == UDP_OFF || (wanted & f->cap) == 0)
 		return 0;
 	if (f->cap == LW_CAP_GSO && option == UDP_AUTO && damages_runs(release)) {
-		lw_log(u->host, LW_LOG_NOTICE,
-		       "Linux %s may damage runs of datagrams, %s: 7.1.5 is good, or set gso to on",
-		       release, f->instead);
+		(void)snprintf(why, sizeof(why), "Linux %s may damage runs of datagrams", release);
+		go_without(u, f, why, ": 7.1.5 is good, or set gso to on");
 		return 0;
 	}
 	r = probe(f);
-	if (r < 0 && option == UDP_ON)
-		return lw_err_set_at(
-			err, -EOPNOTSUPP, f->option,
-			"this kernel refuses %s, which Linux %s has (%s): set %s to auto or off",
-			f->symbol, f->since, strerror(-r), f->option);
-	if (r < 0)
-		lw_log(u->host, LW_LOG_NOTICE,
-		       "this kernel refuses %s, which Linux %s has (%s), %s", f->symbol, f->since,
-		       strerror(-r), f->instead);
-	else
+	if (r == 0) {
 		u->caps |= f->cap;
+		return 0;
+	}
+	(void)snprintf(why, sizeof(why), "this kernel refuses %s, which Linux %s has (%s)",
+	               f->symbol, f->since, strerror(-r));
+	if (option == UDP_ON)
+		return lw_err_set_at(err, -EOPNOTSUPP, f->option, "%s: set %s to auto or off", why,
+		                     f->option);
+	go_without(u, f, why, "");
 	return 0;
 }
 

@@ -189,8 +189,8 @@ static int map_error(struct lw_worker *w, int error, bool run)
 }
 
 /* Sends n loaded messages; *ret_sent were taken. A short count hides why the next one failed: the
- * call that starts with it says so. */
-static int transmit(struct lw_worker *w, int fd, uint32_t n, uint32_t *ret_sent)
+ * call that starts with it says so. *ret_said: the kernel's own word for what it refused */
+static int transmit(struct lw_worker *w, int fd, uint32_t n, uint32_t *ret_sent, int *ret_said)
 {
 	struct udp_worker *uw = w->state;
 	bool retried = false;
@@ -211,6 +211,7 @@ static int transmit(struct lw_worker *w, int fd, uint32_t n, uint32_t *ret_sent)
 			retried = true;
 		} else {
 			r = map_error(w, error, uw->tx.datagrams[sent] > 1);
+			*ret_said = -error;
 		}
 	}
 	*ret_sent = sent;
@@ -237,6 +238,7 @@ int lw_udp_send(void *inst, struct lw_worker *w, struct lw_batch *b, uint32_t *r
 	struct udp_worker *uw = w->state;
 	bool runs = (u->caps & LW_CAP_GSO) != 0;
 	uint32_t done = 0;
+	int said = 0;
 	int r = 0;
 
 	while (done < b->n && r == 0) {
@@ -245,14 +247,14 @@ int lw_udp_send(void *inst, struct lw_worker *w, struct lw_batch *b, uint32_t *r
 		uint32_t sent = 0;
 
 		if (n > 0)
-			r = transmit(w, s->fd, n, &sent);
+			r = transmit(w, s->fd, n, &sent, &said);
 		else
 			lw_worker_count(w, UDP_CTR_SEND_ERRORS, 1);
 		count_sent(w, &uw->tx, sent);
 		done += sent;
 	}
 	if (done < b->n)
-		b->pkt[done].status = r;
+		b->pkt[done].status = r == -EOPNOTSUPP && said != 0 ? said : r;
 	*ret_done = done;
 	return r;
 }

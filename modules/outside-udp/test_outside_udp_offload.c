@@ -29,6 +29,12 @@ static int prepare_with(struct bed *bed, int32_t gso, int32_t gro, uint64_t want
 	return bed_prepare(bed, 1, LW_ROLE_CLIENT);
 }
 
+/* What the module says of a capability that it does not grant; "": nothing. */
+static void assert_why(const struct bed *bed, uint64_t cap, const char *why)
+{
+	assert_string_equal(lw_fake_why(&bed->host, cap), why);
+}
+
 static void prepare__options__grant_what_all_agree_on(void **state)
 {
 	static const struct {
@@ -56,6 +62,10 @@ static void prepare__options__grant_what_all_agree_on(void **state)
 		assert_int_equal(bed.caps.max_segs, (table[i].granted & LW_CAP_GSO) != 0 ? 63 : 1);
 		assert_int_equal(bed.host.n_logs[LW_LOG_NOTICE], 0);
 		assert_int_equal(bed.host.n_logs[LW_LOG_INFO], table[i].wanted != 0);
+		assert_why(&bed, LW_CAP_GSO,
+		           table[i].gso == UDP_OFF ? "gso is off in the configuration" : "");
+		assert_why(&bed, LW_CAP_GRO,
+		           table[i].gro == UDP_OFF ? "gro is off in the configuration" : "");
 		bed_stop(&bed);
 	}
 }
@@ -93,6 +103,12 @@ static void kernel_lacks(int name, uint64_t cap, const char *option)
 	assert_int_equal(prepare_with(&bed, UDP_AUTO, UDP_AUTO, BOTH), 0);
 	assert_int_equal(bed.caps.flags, BOTH & ~cap);
 	assert_int_equal(bed.host.n_logs[LW_LOG_NOTICE], 1);
+	assert_why(
+		&bed, cap,
+		gso ? "this kernel refuses UDP_SEGMENT, which Linux 4.18 has (Protocol not "
+		      "available)"
+		    : "this kernel refuses UDP_GRO, which Linux 5.0 has (Protocol not available)");
+	assert_why(&bed, BOTH & ~cap, "");
 	bed_stop(&bed);
 	assert_int_equal(prepare_with(&bed, gso ? UDP_ON : UDP_AUTO, gso ? UDP_AUTO : UDP_ON, BOTH),
 	                 -EOPNOTSUPP);
@@ -160,11 +176,15 @@ static void prepare__kernel_damages_runs__auto_sends_none(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		bool bad = table[i].damaged;
+		char why[96];
 
+		(void)snprintf(why, sizeof(why), "Linux %s may damage runs of datagrams",
+		               table[i].release);
 		wrap_release = table[i].release;
 		assert_int_equal(prepare_with(&bed, UDP_AUTO, UDP_AUTO, BOTH), 0);
 		assert_int_equal(bed.caps.flags, bad ? LW_CAP_GRO : BOTH);
 		assert_int_equal(bed.host.n_logs[LW_LOG_NOTICE], bad);
+		assert_why(&bed, LW_CAP_GSO, bad ? why : "");
 		bed_stop(&bed);
 		assert_int_equal(prepare_with(&bed, UDP_ON, UDP_AUTO, BOTH), 0);
 		assert_int_equal(bed.caps.flags, BOTH);
