@@ -19,23 +19,43 @@ static void rewrite_egress(struct lw_path *p, struct lw_packet *pkt)
 		(void)lw_rewrite_dst(pkt, lw_ipv4_number(&p->tun_address));
 }
 
+/* kinds of superpackets, and what the inside must have granted for each */
+static const struct {
+	uint8_t gso;
+	uint64_t cap;
+} kinds[] = { { LW_GSO_TCP4, LW_CAP_SEND_TSO },
+	      { LW_GSO_TCP6, LW_CAP_SEND_TSO },
+	      { LW_GSO_UDP, LW_CAP_SEND_USO } };
+
+#define N_KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
 /* Kinds of superpackets that the inside takes now: LW_COALESCE_*. */
 static uint32_t mergeable(const struct lw_path *p, uint64_t at)
 {
-	static const struct {
-		uint8_t gso;
-		uint64_t cap;
-	} kinds[] = { { LW_GSO_TCP4, LW_CAP_SEND_TSO },
-		      { LW_GSO_TCP6, LW_CAP_SEND_TSO },
-		      { LW_GSO_UDP, LW_CAP_SEND_USO } };
 	uint32_t types = 0;
 
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < N_KINDS; i++) {
 		if ((p->inside_caps.flags & kinds[i].cap) != 0 &&
 		    at >= p->merge_off_until_us[kinds[i].gso])
 			types |= 1u << kinds[i].gso;
 	}
 	return types;
+}
+
+struct lw_refusal lw_path_merge_refusal(const struct lw_path *p, uint64_t cap)
+{
+	struct lw_refusal last = { .until_us = 0 };
+
+	for (size_t i = 0; i < N_KINDS; i++) {
+		uint8_t gso = kinds[i].gso;
+		uint64_t until = __atomic_load_n(&p->merge_off_until_us[gso], __ATOMIC_RELAXED);
+
+		if (kinds[i].cap != cap || until <= last.until_us)
+			continue;
+		last.until_us = until;
+		last.error = __atomic_load_n(&p->merge_off_error[gso], __ATOMIC_RELAXED);
+	}
+	return last;
 }
 
 static uint32_t segments_of(const struct lw_packet *p, uint32_t n)
@@ -89,7 +109,8 @@ static void unmerge(struct lw_path *p, const struct lw_packet *pkt, uint64_t at)
 	if (at < p->merge_off_until_us[kind])
 		return; /* of the same batch as the one that has told already */
 	lw_path_add(&p->counters.inside_tx_fallbacks, 1);
-	p->merge_off_until_us[kind] = at + LW_SEND_RUNS_OFF_US;
+	__atomic_store_n(&p->merge_off_error[kind], pkt->status, __ATOMIC_RELAXED);
+	__atomic_store_n(&p->merge_off_until_us[kind], at + LW_SEND_RUNS_OFF_US, __ATOMIC_RELAXED);
 	lw_log_write(LW_LOG_WARN, "inside",
 	             "the kernel refuses superpackets, sending their packets one by one for "
 	             "10 minutes");

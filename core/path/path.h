@@ -114,7 +114,8 @@ struct lw_path {
 	struct lw_batch *reply;      /* answers of filters: views */
 	struct lw_batch *undone;     /* packets of a superpacket that the inside refused: views */
 	struct lw_coalesce *merging; /* NULL: the inside takes no superpackets */
-	uint64_t merge_off_until_us[LW_GSO_RUN]; /* for each kind */
+	uint64_t merge_off_until_us[LW_GSO_RUN]; /* for each kind; relaxed readers, as of error */
+	int32_t merge_off_error[LW_GSO_RUN];     /* what the inside said, negative errno */
 	struct lw_batch *units; /* single packets of rx, for filters that take no others */
 	uint32_t whole;         /* packets of rx that were cut up */
 	struct lw_seg cutter;   /* of rx->pkt[whole], where units had no room */
@@ -161,6 +162,16 @@ int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *
 /* lw_path_each_counter() - names and values of all that is counted here; any thread */
 void lw_path_each_counter(const struct lw_path *p,
                           void (*fn)(void *arg, const char *name, uint64_t value), void *arg);
+
+/**
+ * lw_path_merge_refusal() - the last refusal of superpackets by the inside
+ *
+ * @cap: LW_CAP_SEND_TSO or LW_CAP_SEND_USO; any other was never refused
+ *
+ * Context: any thread.
+ * Return:  of the kinds that belong to @cap that which is not used for the longest time.
+ */
+struct lw_refusal lw_path_merge_refusal(const struct lw_path *p, uint64_t cap);
 
 /* lw_path_sink() - a sink for calls to a tunnel; followed by lw_path_after() */
 struct lw_sink lw_path_sink(struct lw_path *p, struct lw_tunnel *t);

@@ -92,6 +92,7 @@ static bool begin_cut(struct lw_sender *s, int r)
 	s->cutting = true;
 	s->cut_at = 0;
 	s->cut_refused = r == -EOPNOTSUPP;
+	s->cut_error = p->status;
 	add(&s->cut, 1);
 	return true;
 }
@@ -104,7 +105,8 @@ static void end_cut(struct lw_sender *s, uint64_t at)
 	s->cutting = false;
 	s->done++;
 	if (s->cut_refused && at >= s->runs_off_until_us) {
-		s->runs_off_until_us = at + LW_SEND_RUNS_OFF_US;
+		__atomic_store_n(&s->runs_off_error, s->cut_error, __ATOMIC_RELAXED);
+		__atomic_store_n(&s->runs_off_until_us, at + LW_SEND_RUNS_OFF_US, __ATOMIC_RELAXED);
 		s->runs_refused = true;
 		add(&s->fallbacks, 1);
 	}

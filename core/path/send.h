@@ -47,12 +47,14 @@ struct lw_sender {
 	/* what prepare() granted: datagrams and bytes of a run; 0 datagrams: single ones only */
 	uint32_t run_segs;
 	uint32_t run_bytes;
-	uint64_t runs_off_until_us; /* the kernel refused one */
+	uint64_t runs_off_until_us; /* the kernel refused one; relaxed readers, and of the error */
+	int32_t runs_off_error;     /* what it said, negative errno, 0: not told */
 	bool runs_refused;          /* that is news, which the caller takes back */
 	/* the packet that is sent piece by piece, for it did not go as a run */
 	bool cutting;
-	bool cut_refused; /* the kernel refused the form, not the size */
-	uint32_t cut_at;  /* bytes of it that are gone */
+	bool cut_refused;  /* the kernel refused the form, not the size */
+	int32_t cut_error; /* what it said */
+	uint32_t cut_at;   /* bytes of it that are gone */
 	struct lw_packet pieces[LW_SEND_PIECES];
 	/* one writer, relaxed readers */
 	uint64_t sent;
@@ -77,6 +79,21 @@ bool lw_sender_flush(struct lw_sender *s, uint64_t at);
 static inline uint32_t lw_sender_run_segs(const struct lw_sender *s, uint64_t at)
 {
 	return at < s->runs_off_until_us ? 0 : s->run_segs;
+}
+
+/* a form that the kernel refused while running, as others than the worker may see it */
+struct lw_refusal {
+	uint64_t until_us; /* it is not used before then; 0: it was never refused */
+	int32_t error;     /* what the kernel said, negative errno, 0: not told */
+};
+
+/* lw_sender_refusal() - the last refusal of a run; any thread */
+static inline struct lw_refusal lw_sender_refusal(const struct lw_sender *s)
+{
+	return (struct lw_refusal){
+		.until_us = __atomic_load_n(&s->runs_off_until_us, __ATOMIC_RELAXED),
+		.error = __atomic_load_n(&s->runs_off_error, __ATOMIC_RELAXED),
+	};
 }
 
 /* lw_sender_unblock() - an edge came for this tag */

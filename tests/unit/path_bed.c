@@ -139,6 +139,8 @@ static int send_all(struct bed_script *script, struct lw_batch *batch, struct be
 	assert_true(batch->n > 0);
 	for (uint32_t i = 0; i < step.take && i < batch->n; i++)
 		push_packet(out, &batch->pkt[i]);
+	if (step.r < 0 && step.take < batch->n)
+		batch->pkt[step.take].status = script->status;
 	*ret_done = step.take;
 	return step.r;
 }

@@ -47,6 +47,7 @@ struct bed_script {
 	struct bed_step steps[BED_STEPS];
 	uint32_t n;
 	uint32_t calls;
+	int status; /* of the packet that a step does not take */
 };
 
 /* one TCP connection in the module */

@@ -260,12 +260,18 @@ static void inside_send__form_refused__tried_again_after_ten_minutes(void **stat
 		assert_int_equal(bed_udp(b), -EAGAIN);
 		check_inside(b, peer, times[i].taken);
 	}
+	assert_int_equal(lw_path_merge_refusal(&b->path, TSO).error, 0); /* it was not told */
 	/* refused again: ten minutes more */
 	bed_script_set(&b->inside_script, refused);
+	b->inside_script.status = -EIO;
 	remote_flow(b, peer, "cd");
 	assert_int_equal(bed_udp(b), -EAGAIN);
 	check_inside(b, peer, "cd");
 	assert_int_equal(b->path.merge_off_until_us[LW_GSO_TCP4], b->now + 10 * MINUTES);
+	assert_int_equal(lw_path_merge_refusal(&b->path, TSO).until_us, b->now + 10 * MINUTES);
+	assert_int_equal(lw_path_merge_refusal(&b->path, TSO).error, -EIO);
+	assert_int_equal(lw_path_merge_refusal(&b->path, USO).until_us, 0);
+	assert_int_equal(lw_path_merge_refusal(&b->path, LW_CAP_TSO).until_us, 0);
 	assert_int_equal(bed_counter(b, "inside_tx_refused"), 2);
 	assert_int_equal(bed_counter(b, "inside_tx_fallbacks"), 2);
 	bed_destroy(b);

@@ -191,6 +191,8 @@ static void from_inside__runs_refused__segments_go_singly(void **state)
 
 	(void)state;
 	bed_script_set(&b->udp_script, refused);
+	b->udp_script.status = -EINVAL;
+	assert_int_equal(lw_sender_refusal(&bed_udp_port(b)->sender).until_us, 0);
 	for (int i = 0; i < 3; i++) {
 		push_super(b, peer, 20, 10);
 		assert_int_equal(bed_from_inside(b), -EAGAIN);
@@ -202,6 +204,8 @@ static void from_inside__runs_refused__segments_go_singly(void **state)
 	}
 	assert_int_equal(bed_counter(b, "outside_tx_cut"), 1);
 	assert_int_equal(bed_counter(b, "outside_tx_fallbacks"), 1);
+	assert_int_equal(lw_sender_refusal(&bed_udp_port(b)->sender).until_us, b->now);
+	assert_int_equal(lw_sender_refusal(&bed_udp_port(b)->sender).error, -EINVAL);
 	assert_false(bed_udp_port(b)->sender.runs_refused);
 	bed_destroy(b);
 }
