@@ -14,6 +14,7 @@
 #include "module/value.h"
 #include "server/sessions.h"
 #include "worker/engine.h"
+#include "worker/offload.h"
 
 #define WHO "server"
 /* wire.md 5.2 */
@@ -47,6 +48,27 @@ static void write_counter(void *arg, const char *name, uint64_t value)
 	lw_json_uint(arg, name, value);
 }
 
+static void write_offload(void *arg, const struct lw_offload *o)
+{
+	struct lw_json *out = arg;
+
+	lw_json_object(out, NULL);
+	lw_json_string(out, "module", o->module);
+	lw_json_uint(out, "instance", o->instance);
+	lw_json_string(out, "direction", o->direction);
+	lw_json_string(out, "offload", o->name);
+	lw_json_string(out, "state", o->on ? "on" : "off");
+	lw_json_string(out, "reason", o->on ? NULL : o->reason);
+	lw_json_end(out);
+}
+
+static void status_offloads(const struct server *s, struct lw_json *out)
+{
+	lw_json_array(out, "offloads");
+	lw_engine_offloads(&s->engine, lw_clock_us(), write_offload, out);
+	lw_json_end(out);
+}
+
 static void status_counters(struct server *s, struct lw_json *out)
 {
 	lw_json_object(out, "counters");
@@ -71,6 +93,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "sessions", load(&s->sessions.n));
 	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->sessions.pool));
+	status_offloads(s, out);
 	status_counters(s, out);
 	return 0;
 }

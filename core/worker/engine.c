@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "worker/offload.h"
 
 /* 16 KiB each, touched when used: 64 MiB of queues for all TCP sessions of the worker */
 #define STREAM_CHUNKS 4096u
@@ -210,8 +212,12 @@ int lw_engine_prepare(struct lw_instance *in, uint32_t role, uint32_t inside_mtu
 		                    .workers = 1,
 		                    .inside_mtu = inside_mtu,
 		                    .caps_wanted = caps_for(in->module->kind) };
+	char text[LW_OFFLOAD_TEXT_MAX];
+	int r = lw_instance_prepare(in, &env, err);
 
-	return lw_instance_prepare(in, &env, err);
+	if (r == 0 && *lw_offload_text(in, text) != '\0')
+		lw_log_write(LW_LOG_INFO, in->module->name, "%s", text);
+	return r;
 }
 
 static int attach(struct lw_engine *e, struct lw_instance *in)

@@ -103,7 +103,6 @@ static int tun_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret
 		.role = env->role,
 		.queues = env->workers,
 	};
-	char text[LW_TUN_OFFLOAD_TEXT_MAX];
 	int r;
 
 	if (s.mtu > env->inside_mtu)
@@ -117,10 +116,9 @@ static int tun_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret
 	if (r < 0)
 		return r;
 	*ret_caps = caps_of(&t->dev.offload);
-	lw_log(t->host, LW_LOG_INFO, "device %s: %u.%u.%u.%u/%u, MTU %u, %u queue%s, %s", s.name,
+	lw_log(t->host, LW_LOG_INFO, "device %s: %u.%u.%u.%u/%u, MTU %u, %u queue%s", s.name,
 	       s.address.ip[0], s.address.ip[1], s.address.ip[2], s.address.ip[3], s.address.prefix,
-	       s.mtu, s.queues, s.queues == 1 ? "" : "s",
-	       lw_tun_offload_text(t->dev.offload.caps, text));
+	       s.mtu, s.queues, s.queues == 1 ? "" : "s");
 	return 0;
 }
 

@@ -282,28 +282,3 @@ int lw_tun_offload_judge(const struct lw_tun_wish *w, uint64_t caps, const char 
 	}
 	return 0;
 }
-
-static const char *kinds(bool tcp, bool udp)
-{
-	if (tcp && udp)
-		return "TCP and UDP superpackets";
-	return tcp ? "TCP superpackets" : "UDP superpackets";
-}
-
-const char *lw_tun_offload_text(uint64_t caps, char text[LW_TUN_OFFLOAD_TEXT_MAX])
-{
-	bool recv = (caps & (LW_CAP_TSO | LW_CAP_USO)) != 0;
-	bool send = (caps & LW_TUN_CAPS_SEND) != 0;
-	const char *reads = "";
-
-	if (recv)
-		reads = kinds((caps & LW_CAP_TSO) != 0, (caps & LW_CAP_USO) != 0);
-	else if ((caps & LW_CAP_CSUM) != 0)
-		reads = "partial checksums";
-	(void)snprintf(text, LW_TUN_OFFLOAD_TEXT_MAX, "%s%s%s%s%s",
-	               reads[0] != 0 ? "reads " : (send ? "" : "no offload"), reads,
-	               reads[0] != 0 && send ? ", " : "", send ? "writes " : "",
-	               send ? kinds((caps & LW_CAP_SEND_TSO) != 0, (caps & LW_CAP_SEND_USO) != 0)
-	                    : "");
-	return text;
-}

@@ -22,9 +22,6 @@ struct lw_tun_queue;
 /* that many: the table in offload.c */
 #define LW_TUN_FACILITIES 5
 
-/* what a device with superpackets needs for a text of what it does */
-#define LW_TUN_OFFLOAD_TEXT_MAX 128
-
 /**
  * struct lw_tun_wish - what to ask the kernel for, LW_CAP_*
  *
@@ -135,8 +132,5 @@ int lw_tun_offload_judge(const struct lw_tun_wish *w, uint64_t caps, const char 
 
 /* lw_tun_offload_restore() - give a persistent device back what it had; 0 or a negative errno */
 int lw_tun_offload_restore(int fd, const struct lw_tun_offload *o);
-
-/* lw_tun_offload_text() - "no offload" or what is granted, for the log; returns @text */
-const char *lw_tun_offload_text(uint64_t caps, char text[LW_TUN_OFFLOAD_TEXT_MAX]);
 
 #endif

@@ -187,8 +187,7 @@ static void prepare__server__sets_the_device_up_and_destroy_removes_it(void **st
 	assert_int_equal(bed_address("lw0"), 0x0a090003);
 	assert_int_equal(bed_netmask("lw0"), 0xfffff000);
 	assert_true(b.caps.flags == 0);
-	assert_string_equal(b.host.last_log,
-	                    "device lw0: 10.9.0.3/20, MTU 1280, 1 queue, no offload");
+	assert_string_equal(b.host.last_log, "device lw0: 10.9.0.3/20, MTU 1280, 1 queue");
 	bed_stop(&b);
 	assert_false(bed_exists("lw0"));
 	assert_int_equal(bed_fds(), fds);

@@ -130,9 +130,5 @@ int lw_udp_offload_decide(struct udp *u, uint64_t wanted, struct lw_err *err)
 	u->caps = 0;
 	for (size_t i = 0; i < N_FEATURES && r == 0; i++)
 		r = decide(u, &features[i], wanted, err);
-	if (r == 0 && (wanted & (LW_CAP_GSO | LW_CAP_GRO)) != 0)
-		lw_log(u->host, LW_LOG_INFO, "udp gso %s, gro %s",
-		       (u->caps & LW_CAP_GSO) != 0 ? "on" : "off",
-		       (u->caps & LW_CAP_GRO) != 0 ? "on" : "off");
 	return r;
 }

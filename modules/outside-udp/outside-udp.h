@@ -139,7 +139,7 @@ struct udp_opened {
 };
 
 /**
- * lw_udp_offload_decide() - find out which of runs can be used, into u->caps, and log it
+ * lw_udp_offload_decide() - find out which of runs can be used, into u->caps, and tell why not
  *
  * @wanted: what the host can deal with
  *

@@ -80,7 +80,7 @@ static int eb_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_
 		return refuse(i, i->prepare_r, "cannot prepare", err);
 	if (i->why != NULL)
 		lw_host_lacks(i->host, i->lacks, i->why);
-	ret_caps->flags = i->not_super ? 0 : LW_CAP_SUPER;
+	ret_caps->flags = i->grants | (i->not_super ? 0 : LW_CAP_SUPER);
 	return 0;
 }
 

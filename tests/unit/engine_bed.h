@@ -24,6 +24,7 @@ struct eb_inst {
 	int prepare_r;
 	uint64_t wanted; /* LW_CAP_* that prepare() was told of */
 	bool not_super;  /* it grants nothing */
+	uint64_t grants; /* LW_CAP_* that it grants besides */
 	uint64_t lacks;  /* LW_CAP_* of which it says why, NULL: nothing */
 	const char *why;
 	int start_r;

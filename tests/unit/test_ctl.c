@@ -30,7 +30,16 @@ static void fill_status(struct lw_json *out)
 		lw_json_end(out);
 	}
 	lw_json_end(out);
+	lw_json_array(out, "empty");
+	lw_json_end(out);
 	lw_json_array(out, "offloads");
+	for (int i = 0; i < 2; i++) {
+		lw_json_object(out, NULL);
+		lw_json_string(out, "offload", i == 0 ? "tso" : "coalesce-tcp");
+		lw_json_string(out, "state", i == 0 ? "on" : "off");
+		lw_json_string(out, "reason", i == 0 ? NULL : "tso is off in the configuration");
+		lw_json_end(out);
+	}
 	lw_json_end(out);
 	lw_json_object(out, "counters");
 	lw_json_uint(out, "dropped", 0);
@@ -47,7 +56,11 @@ static const char expected[] = "role                    server\n"
 			       "  module      address\n"
 			       "  outside-udp [::]:27690\n"
 			       "  tcp         -\n"
-			       "offloads                -\n"
+			       "empty                   -\n"
+			       "offloads\n"
+			       "  offload      state reason\n"
+			       "  tso          on    -\n"
+			       "  coalesce-tcp off   tso is off in the configuration\n"
 			       "counters\n"
 			       "  auth-htpasswd.accepted  7\n";
 
