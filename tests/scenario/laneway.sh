@@ -174,3 +174,33 @@ goes_inside() {
 goes_outside() {
 	[[ $(seen_as "$1" "$2") == 198.51.100.* ]]
 }
+
+# there_and_back: one TCP connection through the tunnel: 8 MB to the server, and the same back
+there_and_back() {
+	local sum
+	[ -e "$LW_TMP/file" ] || head -c 8000000 /dev/urandom >"$LW_TMP/file"
+	sum=$(sha256sum <"$LW_TMP/file")
+	start echo server perl -MIO::Socket::INET -e '
+		$| = 1;
+		my $l = IO::Socket::INET->new(LocalAddr => shift, LocalPort => 5555, Listen => 1, ReuseAddr => 1)
+			or die "listen: $!";
+		print "listening\n";
+		my $c = $l->accept;
+		my ($got, $buf) = ("");
+		$got .= $buf while length $got < 8000000 && sysread($c, $buf, 65536);
+		open(my $f, ">", shift) or die;
+		print $f $got;
+		close $f;
+		print $c $got;' "$INSIDE_IP" "$LW_TMP/there"
+	wait_for 5 says echo listening || return 1
+	in_ns client timeout 30 bash -c "exec 3<>/dev/tcp/$INSIDE_IP/5555 && cat $LW_TMP/file >&3 &&
+		head -c 8000000 <&3 >$LW_TMP/back" || return 1
+	wait_for 5 ended echo || return 1
+	[ "$(sha256sum <"$LW_TMP/there")" = "$sum" ] && [ "$(sha256sum <"$LW_TMP/back")" = "$sum" ]
+}
+
+# counter WHO NAME: of the server or the client, now
+counter() {
+	"$LW_BUILD/lanewayctl" --socket "$LW_TMP/$1.sock" --json status |
+		grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d : -f 2
+}
