@@ -21,17 +21,17 @@ struct lw_engine;
  * struct lw_offload - one kind of offload of one instance
  *
  * @module:    its name
- * @instance:  which use of that module, from 1, in the order in which they were made
  * @direction: "read" or "write" of an inside, "send" or "receive" of an outside
  * @name:      "tso", "uso", "checksum", "coalesce-tcp", "coalesce-udp", "gso" or "gro"
+ * @instance:  which use of that module, from 1, in the order in which they were made
  * @on:        in force
  * @reason:    why it is not, "" when it is
  */
 struct lw_offload {
 	const char *module;
-	uint32_t instance;
 	const char *direction;
 	const char *name;
+	uint32_t instance;
 	bool on;
 	char reason[LW_OFFLOAD_REASON_MAX];
 };
