@@ -215,7 +215,7 @@ static void offloads__two_uses_of_a_module__are_numbered_and_apart(void **state)
 			0);
 		if (i < 3) /* the last is not prepared yet: nothing is known */
 			assert_int_equal(
-				lw_engine_prepare(e, b->in[i], LW_ROLE_CLIENT, EB_MTU, &b->err), 0);
+				lw_engine_prepare(b->in[i], LW_ROLE_CLIENT, EB_MTU, &b->err), 0);
 	}
 	assert_offloads(b, AT,
 	                "outside-rec 1 send gso on\n"
