@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What of offload is in force, with the reason where it is not, for the log and `lanewayctl
- * status`. Nothing is decided here: modules decide in prepare() and the engine before it, which is
+ * status`. Nothing is decided here: modules decide in prepare(), which is
  * kept in the instance; the path gives up for a while what the kernel refuses.
  */
 #ifndef LW_WORKER_OFFLOAD_H
