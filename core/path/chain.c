@@ -63,7 +63,7 @@ static void run(struct lw_chain *c, const struct lw_link *l, bool ingress, struc
 	compact(c, b, reply);
 }
 
-uint32_t lw_chain_whole(const struct lw_chain *c)
+uint32_t lw_chain_first_single(const struct lw_chain *c)
 {
 	uint32_t n = 0;
 

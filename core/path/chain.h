@@ -28,8 +28,8 @@ struct lw_chain {
  * in front */
 bool lw_chain_in_bounds(const struct lw_packet *p);
 
-/* lw_chain_whole() - how many filters come before the first that takes no superpackets */
-uint32_t lw_chain_whole(const struct lw_chain *c);
+/* lw_chain_first_single() - number of the first filter that takes no superpackets; n: all do */
+uint32_t lw_chain_first_single(const struct lw_chain *c);
 
 /**
  * lw_chain_ingress() - inside -> outside, some filters in a row

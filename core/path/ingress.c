@@ -171,7 +171,7 @@ static int read_inside(struct lw_path *p, uint32_t tag)
 	int r;
 
 	lw_batch_reset(b);
-	p->whole = 0;
+	p->rx_cut = 0;
 	p->cutter_open = false;
 	r = p->inside->recv(p->inside_inst, p->inside_w, tag, b);
 	lw_path_add(&p->counters.inside_rx, b->n);
@@ -181,26 +181,26 @@ static int read_inside(struct lw_path *p, uint32_t tag)
 			b->pkt[kept++] = b->pkt[i];
 	}
 	b->n = kept;
-	filter(p, 0, lw_chain_whole(&p->chain), b);
+	filter(p, 0, lw_chain_first_single(&p->chain), b);
 	return r;
 }
 
 /* The next packets for tunnels: what is left of the last batch from the inside, or a new one. */
 static int refill(struct lw_path *p, uint32_t tag)
 {
-	uint32_t whole = lw_chain_whole(&p->chain);
+	uint32_t single = lw_chain_first_single(&p->chain);
 	int r = 0;
 
 	p->next = 0;
 	p->seg_open = false;
-	if (p->out == p->rx || p->whole == p->rx->n)
+	if (p->out == p->rx || p->rx_cut == p->rx->n)
 		r = read_inside(p, tag);
 	p->out = p->rx;
-	if (whole < p->chain.n) {
+	if (single < p->chain.n) {
 		lw_path_cut_up(p);
-		filter(p, whole, p->chain.n, p->units);
-		p->out = p->units;
-		if (p->whole < p->rx->n)
+		filter(p, single, p->chain.n, p->singles);
+		p->out = p->singles;
+		if (p->rx_cut < p->rx->n)
 			r = 0; /* more waits, whatever the inside said */
 	}
 	return r;

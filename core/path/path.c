@@ -81,15 +81,15 @@ int lw_path_init(struct lw_path *p, uint32_t chunks)
 {
 	p->rx = batch_create(LW_INSIDE_RX_PACKETS, LW_INSIDE_RX_BYTES, false);
 	p->tx = batch_create(LW_INSIDE_TX_PACKETS, LW_INSIDE_TX_BYTES, false);
-	p->units = batch_create(LW_UNITS_PACKETS, LW_UNITS_BYTES, false);
-	p->reply = batch_create(LW_UNITS_PACKETS, 0, false);
+	p->singles = batch_create(LW_SINGLES_PACKETS, LW_SINGLES_BYTES, false);
+	p->reply = batch_create(LW_SINGLES_PACKETS, 0, false);
 	p->tcp_buf = malloc(LW_TCP_RX_BYTES);
 	p->record = malloc(sizeof(*p->record));
-	if (p->rx == NULL || p->units == NULL || p->tx == NULL || p->reply == NULL ||
+	if (p->rx == NULL || p->singles == NULL || p->tx == NULL || p->reply == NULL ||
 	    p->tcp_buf == NULL || p->record == NULL || merging_init(p) < 0)
 		return -ENOMEM;
 	p->rx->headroom = LW_INSIDE_HEADROOM;
-	p->units->headroom = LW_INSIDE_HEADROOM;
+	p->singles->headroom = LW_INSIDE_HEADROOM;
 	p->out = p->rx;
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		if (port_init(&p->ports[i]) < 0)
@@ -101,7 +101,7 @@ int lw_path_init(struct lw_path *p, uint32_t chunks)
 void lw_path_fini(struct lw_path *p)
 {
 	batch_destroy(p->rx);
-	batch_destroy(p->units);
+	batch_destroy(p->singles);
 	batch_destroy(p->tx);
 	batch_destroy(p->reply);
 	batch_destroy(p->undone);
@@ -243,9 +243,9 @@ static void forget_session(struct lw_path *p, const struct lw_tunnel *t)
 	forget_packets(p->out, p->next, &t->s);
 	if (p->out == p->rx)
 		return;
-	if (p->whole < p->rx->n && p->rx->pkt[p->whole].session == &t->s)
+	if (p->rx_cut < p->rx->n && p->rx->pkt[p->rx_cut].session == &t->s)
 		p->cutter_open = false;
-	forget_packets(p->rx, p->whole, &t->s);
+	forget_packets(p->rx, p->rx_cut, &t->s);
 }
 
 static void unlink_dirty(struct lw_tunnel **list, const struct lw_tunnel *t)

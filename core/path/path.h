@@ -22,8 +22,8 @@
 /* sizes of a worker's batches; interfaces.md 3, "Memory" */
 #define LW_INSIDE_RX_PACKETS 64u
 #define LW_INSIDE_RX_BYTES   (512u << 10)
-#define LW_UNITS_PACKETS     512u
-#define LW_UNITS_BYTES       (512u << 10)
+#define LW_SINGLES_PACKETS   512u
+#define LW_SINGLES_BYTES     (512u << 10)
 #define LW_INSIDE_TX_PACKETS 2048u
 #define LW_INSIDE_TX_BYTES   (512u << 10)
 #define LW_UDP_RX_PACKETS    64u
@@ -116,11 +116,11 @@ struct lw_path {
 	struct lw_coalesce *merging; /* NULL: the inside takes no superpackets */
 	uint64_t merge_off_until_us[LW_GSO_RUN]; /* for each kind; relaxed readers, as of error */
 	int32_t merge_off_error[LW_GSO_RUN];     /* what the inside said, negative errno */
-	struct lw_batch *units; /* single packets of rx, for filters that take no others */
-	uint32_t whole;         /* packets of rx that were cut up */
-	struct lw_seg cutter;   /* of rx->pkt[whole], where units had no room */
+	struct lw_batch *singles; /* single packets of rx, for filters that take no others */
+	uint32_t rx_cut;          /* packets of rx that were cut up */
+	struct lw_seg cutter;     /* of rx->pkt[rx_cut], where singles had no room */
 	bool cutter_open;
-	struct lw_batch *out; /* what is on its way to tunnels: rx, or units */
+	struct lw_batch *out; /* what is on its way to tunnels: rx, or singles */
 	uint32_t next;        /* packets of it that are gone */
 	struct lw_seg seg;    /* of out->pkt[next], where a tunnel had no room */
 	bool seg_open;

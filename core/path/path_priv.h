@@ -33,7 +33,7 @@ static inline struct lw_port *lw_path_port(const struct lw_tunnel *t)
 struct lw_sink lw_path_sink_as_is(struct lw_path *p, struct lw_tunnel *t);
 void lw_path_mark_dirty(struct lw_path *p, struct lw_tunnel *t);
 
-/* units.c: the next single packets of what came from the inside */
+/* singles.c: the next single packets of what came from the inside */
 void lw_path_cut_up(struct lw_path *p);
 
 /* ingress.c: send what tunnels made, as far as sockets take it */

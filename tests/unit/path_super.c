@@ -7,6 +7,16 @@
 
 struct super_form form;
 
+const struct way ways[SUPER_WAYS] = {
+	{ "server, DTLS", LW_ROLE_SERVER, false, 0 },
+	{ "client, DTLS", LW_ROLE_CLIENT, false, 0 },
+	{ "server, DTLS in runs", LW_ROLE_SERVER, false, 63 },
+	{ "client, DTLS in runs", LW_ROLE_CLIENT, false, 63 },
+	{ "server, DTLS in short runs", LW_ROLE_SERVER, false, 5 },
+	{ "server, TLS", LW_ROLE_SERVER, true, 0 },
+	{ "client, TLS", LW_ROLE_CLIENT, true, 0 },
+};
+
 /* As a device with segmentation offload gives it: the field holds the sum of the pseudo header. */
 void make_super(struct lw_packet *p)
 {

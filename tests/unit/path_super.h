@@ -18,6 +18,17 @@ struct super_form {
 
 extern struct super_form form;
 
+/* how superpackets leave: each role, over each kind of outside */
+struct way {
+	const char *name;
+	uint32_t role;
+	bool stream;
+	uint32_t run_segs;
+};
+
+#define SUPER_WAYS 7
+extern const struct way ways[SUPER_WAYS];
+
 /* super_bed() - a path whose inside describes all TCP packets as `form` says; runs of so many
  * datagrams outside, 0: none */
 struct path_bed *super_bed(uint32_t role, uint32_t run_segs);

@@ -320,7 +320,7 @@ static void engine_prepare__filter_takes_superpackets_or_not__path_knows(void **
 		assert_int_equal(b->insts[0].wanted, 0);
 		assert_int_equal(b->insts[1].wanted, LW_CAP_GSO | LW_CAP_GRO);
 		assert_int_equal(b->insts[2].wanted, all);
-		assert_int_equal(lw_chain_whole(&b->engine.core.path.chain),
+		assert_int_equal(lw_chain_first_single(&b->engine.core.path.chain),
 		                 b->engine.core.path.chain.n - (unsigned)i);
 		assert_int_equal(b->insts[3].wanted, 0);
 		eb_stop(b);

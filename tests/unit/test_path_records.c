@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What becomes one TLS record on its way from the inside: whose frames, and what parts them. */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "unit/path_bed.h"
 #include "unit/test.h"

@@ -6,23 +6,6 @@
 #include "unit/path_super.h"
 #include "unit/test.h"
 
-struct way {
-	const char *name;
-	uint32_t role;
-	bool stream;
-	uint32_t run_segs;
-};
-
-static const struct way ways[] = {
-	{ "server, DTLS", LW_ROLE_SERVER, false, 0 },
-	{ "client, DTLS", LW_ROLE_CLIENT, false, 0 },
-	{ "server, DTLS in runs", LW_ROLE_SERVER, false, 63 },
-	{ "client, DTLS in runs", LW_ROLE_CLIENT, false, 63 },
-	{ "server, DTLS in short runs", LW_ROLE_SERVER, false, 5 },
-	{ "server, TLS", LW_ROLE_SERVER, true, 0 },
-	{ "client, TLS", LW_ROLE_CLIENT, true, 0 },
-};
-
 static void from_inside__superpacket__arrives_as_segments(void **state)
 {
 	static const struct {
@@ -31,7 +14,7 @@ static void from_inside__superpacket__arrives_as_segments(void **state)
 	} supers[] = { { 1, 10 }, { 2, MSS }, { 2, 1 }, { 3, 500 }, { 40, 999 }, { MOST, 7 } };
 
 	(void)state;
-	for (size_t w = 0; w < sizeof(ways) / sizeof(ways[0]); w++) {
+	for (size_t w = 0; w < SUPER_WAYS; w++) {
 		struct path_bed *b = super_bed(ways[w].role, ways[w].run_segs);
 		struct bed_filter *f = bed_add_filter(b);
 		struct bed_peer *peer = bed_join(b, ways[w].stream);

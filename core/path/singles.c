@@ -8,30 +8,30 @@
 /* false: no more fits */
 static bool cut_segment(struct lw_path *p, const struct lw_packet *super)
 {
-	struct lw_packet *unit = lw_batch_reserve(p->units, lw_seg_len_max(&p->cutter));
+	struct lw_packet *single = lw_batch_reserve(p->singles, lw_seg_len_max(&p->cutter));
 	uint32_t len;
 
-	if (unit == NULL)
+	if (single == NULL)
 		return false;
-	unit->session = super->session;
-	len = lw_seg_copy(&p->cutter, lw_packet_data(unit), unit->cap - unit->off);
-	(void)lw_batch_commit(p->units, len);
+	single->session = super->session;
+	len = lw_seg_copy(&p->cutter, lw_packet_data(single), single->cap - single->off);
+	(void)lw_batch_commit(p->singles, len);
 	return true;
 }
 
 /* A single packet stays where it is; only its checksum is completed. */
 static bool take_single(struct lw_path *p, const struct lw_packet *pkt)
 {
-	struct lw_packet *unit = lw_batch_reserve(p->units, 0);
+	struct lw_packet *single = lw_batch_reserve(p->singles, 0);
 	uint32_t len;
 
-	if (unit == NULL)
+	if (single == NULL)
 		return false;
 	(void)lw_seg_expose(&p->cutter, &len);
-	*unit = *pkt;
-	unit->gso_type = LW_GSO_NONE;
-	unit->gso_size = 0;
-	p->units->n++;
+	*single = *pkt;
+	single->gso_type = LW_GSO_NONE;
+	single->gso_size = 0;
+	p->singles->n++;
 	return true;
 }
 
@@ -48,9 +48,9 @@ static bool take(struct lw_path *p, const struct lw_packet *pkt)
 
 void lw_path_cut_up(struct lw_path *p)
 {
-	lw_batch_reset(p->units);
-	for (; p->whole < p->rx->n; p->whole++) {
-		struct lw_packet *pkt = &p->rx->pkt[p->whole];
+	lw_batch_reset(p->singles);
+	for (; p->rx_cut < p->rx->n; p->rx_cut++) {
+		struct lw_packet *pkt = &p->rx->pkt[p->rx_cut];
 
 		if (!p->cutter_open && (lw_seg_init(&p->cutter, pkt) < 0 ||
 		                        lw_seg_len_max(&p->cutter) > p->inside_mtu)) {
