@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fails when an include breaks the layering: who may include whom.
 # base < wire, packet < tls < session < path < worker < server, client; module, conf and control
-# stand beside worker, whose engine runs module instances. A module includes only <laneway/...>.
+# stand beside worker, whose engine runs module instances and writes its part of a status. A module includes only <laneway/...>.
 set -u
 cd "${top_srcdir:-.}" || exit 1
 bad=0
@@ -15,7 +15,7 @@ allowed() {
 	tls) echo base wire packet tls ;;
 	session) echo base wire packet tls session ;;
 	path) echo base wire packet tls session path ;;
-	worker) echo base wire packet tls session path module worker ;;
+	worker) echo base wire packet tls session path module control worker ;;
 	module) echo base module ;;
 	conf) echo base module conf ;;
 	control) echo base control ;;

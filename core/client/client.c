@@ -15,7 +15,7 @@
 #include "control/control.h"
 #include "module/value.h"
 #include "worker/engine.h"
-#include "worker/offload.h"
+#include "worker/status.h"
 
 #define WHO           "client"
 #define STALE_US      (60 * LW_US_PER_S)
@@ -321,40 +321,6 @@ static void live_line(struct client *c)
 	c->line_tx = tx;
 }
 
-static void write_counter(void *arg, const char *name, uint64_t value)
-{
-	lw_json_uint(arg, name, value);
-}
-
-static void write_offload(void *arg, const struct lw_offload *o)
-{
-	struct lw_json *out = arg;
-
-	lw_json_object(out, NULL);
-	lw_json_string(out, "module", o->module);
-	lw_json_uint(out, "instance", o->instance);
-	lw_json_string(out, "direction", o->direction);
-	lw_json_string(out, "offload", o->name);
-	lw_json_string(out, "state", o->on ? "on" : "off");
-	lw_json_string(out, "reason", o->on ? NULL : o->reason);
-	lw_json_end(out);
-}
-
-static void status_offloads(const struct client *c, struct lw_json *out)
-{
-	lw_json_array(out, "offloads");
-	lw_engine_offloads(&c->engine, lw_clock_us(), write_offload, out);
-	lw_json_end(out);
-}
-
-static void status_counters(const struct client *c, struct lw_json *out)
-{
-	lw_json_object(out, "counters");
-	lw_path_each_counter(&c->engine.core.path, write_counter, out);
-	lw_engine_counters(&c->engine, write_counter, out);
-	lw_json_end(out);
-}
-
 static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
 {
 	struct client *c = arg;
@@ -374,8 +340,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	}
 	lw_json_uint(out, "connects", c->connects);
 	lw_json_uint(out, "rtt_us", load(&c->engine.core.path.sessions.rtt_us));
-	status_offloads(c, out);
-	status_counters(c, out);
+	lw_engine_status(&c->engine, out, NULL, NULL);
 	return 0;
 }
 

@@ -3,7 +3,7 @@
  * The kernel's queue in front of the TUN device while the session runs over TCP.
  *
  * A full connection stops the reading of the device, and then packets wait in this queue, each of
- * which may be a superpacket of 64 KiB: thousands of them are minutes of a slow path.
+ * which may be a superpacket of 64 KiB: 2,000 of them are 5 s of 200 Mbit/s.
  */
 #ifndef LW_CLIENT_TXQUEUE_H
 #define LW_CLIENT_TXQUEUE_H

@@ -77,7 +77,12 @@ static void host_answer(const struct lw_host *h, uint64_t token, const struct lw
 
 static void host_lacks(const struct lw_host *h, uint64_t caps, const char *why)
 {
-	lw_instance_lacks(instance_of(h), caps, why);
+	struct lw_instance *in = instance_of(h);
+
+	for (uint32_t i = 0; i < LW_INSTANCE_CAPS; i++) {
+		if ((caps >> i & 1u) != 0)
+			(void)snprintf(in->why[i], sizeof(in->why[i]), "%s", why);
+	}
 }
 
 static uint32_t count_counters(const struct lw_module *m)
@@ -232,14 +237,6 @@ void lw_instance_ready(struct lw_instance *in, uint32_t tag)
 {
 	if (OPTIONAL(in, ready) != NULL)
 		in->module->life->ready(in->inst, tag);
-}
-
-void lw_instance_lacks(struct lw_instance *in, uint64_t caps, const char *why)
-{
-	for (uint32_t i = 0; i < LW_INSTANCE_CAPS; i++) {
-		if ((caps >> i & 1u) != 0)
-			(void)snprintf(in->why[i], sizeof(in->why[i]), "%s", why);
-	}
 }
 
 const char *lw_instance_why(const struct lw_instance *in, uint64_t cap)

@@ -9,8 +9,6 @@
 
 struct lw_instance;
 
-/* of the reason why a capability is not granted, with its end */
-#define LW_INSTANCE_WHY_MAX 112
 /* capabilities whose reasons are kept: those in the lowest bits of lw_caps.flags */
 #define LW_INSTANCE_CAPS 8
 
@@ -38,7 +36,8 @@ struct lw_instance {
 	uint32_t n_workers;
 	uint32_t n_counters;
 	bool prepared;
-	char why[LW_INSTANCE_CAPS][LW_INSTANCE_WHY_MAX]; /* by number of the capability's bit */
+	/* what the module said last of a capability that it does not grant, by number of its bit */
+	char why[LW_INSTANCE_CAPS][LW_WHY_MAX];
 };
 
 /**
@@ -67,16 +66,6 @@ void lw_instance_destroy(struct lw_instance *in);
 
 /* lw_instance_ready() - a descriptor that it watches on the control thread is readable */
 void lw_instance_ready(struct lw_instance *in, uint32_t tag);
-
-/**
- * lw_instance_lacks() - note why capabilities are not granted
- *
- * @caps: LW_CAP_*; others are left out
- * @why:  copied, and cut to fit; it replaces what was said before
- *
- * Context: control thread, before the end of lw_instance_prepare().
- */
-void lw_instance_lacks(struct lw_instance *in, uint64_t caps, const char *why);
 
 /**
  * lw_instance_why() - why a capability is not granted

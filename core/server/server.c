@@ -14,7 +14,7 @@
 #include "module/value.h"
 #include "server/sessions.h"
 #include "worker/engine.h"
-#include "worker/offload.h"
+#include "worker/status.h"
 
 #define WHO "server"
 /* wire.md 5.2 */
@@ -43,40 +43,12 @@ static uint64_t load(const uint64_t *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-static void write_counter(void *arg, const char *name, uint64_t value)
+static void write_counters(const void *arg, struct lw_json *out)
 {
-	lw_json_uint(arg, name, value);
-}
+	const struct server *s = arg;
 
-static void write_offload(void *arg, const struct lw_offload *o)
-{
-	struct lw_json *out = arg;
-
-	lw_json_object(out, NULL);
-	lw_json_string(out, "module", o->module);
-	lw_json_uint(out, "instance", o->instance);
-	lw_json_string(out, "direction", o->direction);
-	lw_json_string(out, "offload", o->name);
-	lw_json_string(out, "state", o->on ? "on" : "off");
-	lw_json_string(out, "reason", o->on ? NULL : o->reason);
-	lw_json_end(out);
-}
-
-static void status_offloads(const struct server *s, struct lw_json *out)
-{
-	lw_json_array(out, "offloads");
-	lw_engine_offloads(&s->engine, lw_clock_us(), write_offload, out);
-	lw_json_end(out);
-}
-
-static void status_counters(struct server *s, struct lw_json *out)
-{
-	lw_json_object(out, "counters");
 	for (int i = 0; i < LW_SRV_MAX; i++)
 		lw_json_uint(out, lw_server_counter_names[i], load(&s->sessions.counters[i]));
-	lw_path_each_counter(&s->engine.core.path, write_counter, out);
-	lw_engine_counters(&s->engine, write_counter, out);
-	lw_json_end(out);
 }
 
 static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
@@ -93,8 +65,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "sessions", load(&s->sessions.n));
 	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->sessions.pool));
-	status_offloads(s, out);
-	status_counters(s, out);
+	lw_engine_status(&s->engine, out, write_counters, s);
 	return 0;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What of offload is in force, with the reason where it is not, for the log and `lanewayctl
- * status`. Nothing is decided here: modules decide in prepare(), which is
- * kept in the instance; the path gives up for a while what the kernel refuses.
+ * status`. Nothing is decided here: modules decide in prepare(), and their instances keep it; the
+ * path gives up for a while what the kernel refuses.
  */
 #ifndef LW_WORKER_OFFLOAD_H
 #define LW_WORKER_OFFLOAD_H
@@ -14,7 +14,7 @@
 
 struct lw_engine;
 
-#define LW_OFFLOAD_REASON_MAX 128
+#define LW_OFFLOAD_REASON_MAX 128 /* a module's, or one that is made here */
 #define LW_OFFLOAD_TEXT_MAX   960 /* a line of the log has 1,000 bytes */
 
 /**

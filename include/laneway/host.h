@@ -104,17 +104,19 @@ struct lw_host {
 /* lw_log() - write one line through a host table */
 #define lw_log(h, level, ...) ((h)->log((h), (level), __VA_ARGS__))
 
+/* bytes of a reason for lw_host_lacks(), its end included */
+#define LW_WHY_MAX 112
+
 /**
  * lw_host_lacks() - say why capabilities are not granted, where prepare() decides that
  *
  * @h:    the instance's host table
  * @caps: LW_CAP_*
- * @why:  a few words for the operator, as "gso is off in the configuration"; at most 111 bytes,
- *        what is longer is cut. Copied
+ * @why:  a few words for the operator, as "gso is off in the configuration"; copied, and cut to
+ *        LW_WHY_MAX
  *
  * The log and `lanewayctl status` show it for those that prepare() then does not grant. The last
- * word on a capability counts. For one that lw_env.caps_wanted lacks the host has its own reason,
- * unless the module has another. Does nothing in a host before ABI 0.3.
+ * word on a capability counts. Does nothing in a host before ABI 0.3.
  *
  * Context: control thread, in prepare().
  * Since:   ABI 0.3

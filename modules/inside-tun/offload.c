@@ -40,9 +40,6 @@ static const struct facility {
 #define N_FACILITIES (sizeof(facilities) / sizeof(facilities[0]))
 static_assert(N_FACILITIES == LW_TUN_FACILITIES, "each has its place in a wish");
 
-/* longer than any reason made here, and as much as a host takes */
-#define WHY_MAX 112
-
 int lw_tun_offload_check(const struct lw_tun_options *o, struct lw_err *err)
 {
 	if (o->checksum == TRI_OFF && (o->tso == TRI_ON || o->uso == TRI_ON))
@@ -265,7 +262,7 @@ int lw_tun_offload_judge(const struct lw_tun_wish *w, uint64_t caps, const char 
 	for (size_t i = 0; i < N_FACILITIES; i++) {
 		const struct facility *f = &facilities[i];
 		const char *verb = sends(f) ? "takes" : "gives";
-		char why[WHY_MAX];
+		char why[LW_WHY_MAX];
 
 		if (w->off_by[i] != NULL) {
 			(void)snprintf(why, sizeof(why), "%s is off in the configuration",

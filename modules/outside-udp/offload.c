@@ -14,8 +14,6 @@
 
 /* of a kernel's name, for a sentence */
 #define UDP_RELEASE_MAX 40
-/* of a reason: as much as a host takes */
-#define UDP_WHY_MAX 112
 
 static const struct feature {
 	uint64_t cap;
@@ -91,7 +89,7 @@ static int decide(struct udp *u, const struct feature *f, uint64_t wanted, struc
 {
 	int32_t option = option_of(u->opts, f);
 	char release[UDP_RELEASE_MAX];
-	char why[UDP_WHY_MAX];
+	char why[LW_WHY_MAX];
 	int r;
 
 	if (option == UDP_ON && (wanted & f->cap) == 0)

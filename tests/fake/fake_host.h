@@ -41,7 +41,7 @@ struct lw_fake_host {
 	uint32_t n_defers;
 	uint32_t n_logs[LW_LOG_DEBUG + 1];
 	char last_log[512];
-	char why[LW_FAKE_CAPS][112]; /* what lacks() said last, by the capability's bit */
+	char why[LW_FAKE_CAPS][LW_WHY_MAX]; /* what lacks() said last, by the capability's bit */
 };
 
 /* lw_fake_host_init() - a host that has seen nothing */

@@ -349,7 +349,7 @@ static void engine_prepare__module_says_why__is_kept(void **state)
 	text[sizeof(text) - 1] = '\0';
 	lw_host_lacks(&b->in[1]->host, LW_CAP_GRO, text);
 	assert_string_equal(lw_instance_why(b->in[1], LW_CAP_GSO), "it is off");
-	text[LW_INSTANCE_WHY_MAX - 1] = '\0';
+	text[LW_WHY_MAX - 1] = '\0';
 	assert_string_equal(lw_instance_why(b->in[1], LW_CAP_GRO), text);
 	/* a host of before has nothing at that place */
 	older = b->in[1]->host;
