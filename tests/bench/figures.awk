@@ -44,27 +44,28 @@ function ratio_of_rates(what, a, b, dir, asked) {
 	figure(what, dir, over(gbps[a], gbps[b]), "at least", asked, either(b, gbps[b], a, gbps[a]))
 }
 
+# V: a value of each end
+function ratios_of_ends(what, v, a, b, dir, kind, asked,    e, at_a, at_b) {
+	a = a " " dir
+	b = b " " dir
+	for (e = 1; e <= 2; e++) {
+		at_a = v[a, ends[e]]
+		at_b = v[b, ends[e]]
+		figure(what, dir ", " ends[e], over(at_a, at_b), kind, asked, either(a, at_a, b, at_b))
+	}
+}
+
 END {
 	none = "laneway none udp veth"
 	all = "laneway all udp veth"
 	split("up down", dirs, " ")
 	split("client server", ends, " ")
-	for (d = 1; d <= 2; d++) for (e = 1; e <= 2; e++) {
-		n = none " " dirs[d]
-		a = all " " dirs[d]
-		figure("UDP, system calls per GB, none / all", dirs[d] ", " ends[e],
-			over(calls[n, ends[e]], calls[a, ends[e]]), "at least", 20,
-			either(n, calls[n, ends[e]], a, calls[a, ends[e]]))
-	}
+	for (d = 1; d <= 2; d++)
+		ratios_of_ends("UDP, system calls per GB, none / all", calls, none, all, dirs[d], "at least", 20)
 	for (d = 1; d <= 2; d++)
 		ratio_of_rates("UDP, throughput, all / none", all, none, dirs[d], 3.5)
-	for (d = 1; d <= 2; d++) for (e = 1; e <= 2; e++) {
-		n = none " " dirs[d]
-		a = all " " dirs[d]
-		figure("UDP, CPU-s per GB, all / none", dirs[d] ", " ends[e],
-			over(cpu[a, ends[e]], cpu[n, ends[e]]), "at most", 0.30,
-			either(a, cpu[a, ends[e]], n, cpu[n, ends[e]]))
-	}
+	for (d = 1; d <= 2; d++)
+		ratios_of_ends("UDP, CPU-s per GB, all / none", cpu, all, none, dirs[d], "at most", 0.30)
 	for (d = 1; d <= 2; d++)
 		ratio_of_rates("UDP, throughput, all / wireguard-go", all, "wireguard-go all udp veth", dirs[d], 1.6)
 	for (d = 1; d <= 2; d++)

@@ -102,7 +102,7 @@ static bool by_chance(const struct path *p)
 static void take(struct lane *l, const struct path *p, uint32_t len, uint64_t now)
 {
 	double bytes_per_ns = p->rate_mbit / 8e3;
-	double waiting = 0;
+	double waiting;
 	struct slot *s = &l->ring[(l->first + l->n) % SLOTS];
 
 	if (l->busy_until_ns < now)

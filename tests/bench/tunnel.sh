@@ -17,7 +17,7 @@ usage_error() {
 	exit 64
 }
 
-json=0 full=0 seconds=5 repeats=3 minutes='' again_most='' only=()
+json=0 full=0 seconds=5 repeats=3 minutes='' again='' only=()
 number() {
 	[[ ${2-} =~ ^(0|[1-9][0-9]{0,3})$ ]] || usage_error "$1 takes a number, not '${2-}'"
 	echo "$2"
@@ -26,20 +26,9 @@ while [ $# -gt 0 ]; do
 	case $1 in
 	--json) json=1 ;;
 	--full) full=1 ;;
-	--seconds)
-		seconds=$(number "$@") || exit
-		shift
-		;;
-	--repeats)
-		repeats=$(number "$@") || exit
-		shift
-		;;
-	--minutes)
-		minutes=$(number "$@") || exit
-		shift
-		;;
-	--again)
-		again_most=$(number "$@") || exit
+	--seconds | --repeats | --minutes | --again)
+		value=$(number "$@") || exit
+		printf -v "${1#--}" %s "$value"
 		shift
 		;;
 	--only)
@@ -52,7 +41,7 @@ while [ $# -gt 0 ]; do
 	shift
 done
 [ -n "$minutes" ] || { if [ $full = 1 ]; then minutes=60; else minutes=10; fi; }
-[ -n "$again_most" ] || again_most=$((minutes * 60 / 5))
+[ -n "$again" ] || again=$((minutes * 60 / 5))
 [ $((seconds * repeats * minutes)) -gt 0 ] || usage_error "only --again may be 0"
 
 say() {
@@ -202,10 +191,10 @@ quietly() {
 			least=$now
 			mv "$LW_TMP/result" "$LW_TMP/quietest"
 		fi
-		if ! disturbed || [ $try = 3 ] || [ $again -ge "$again_most" ]; then break; fi
+		if ! disturbed || [ $try = 3 ] || [ $spent_again -ge "$again" ]; then break; fi
 		end_all
 		say "  others took $now of the processors: again"
-		again=$((again + SECONDS - at))
+		spent_again=$((spent_again + SECONDS - at))
 	done
 	echo "$least" >>"$LW_TMP/others"
 }
@@ -275,7 +264,7 @@ facts() {
 	fact seconds "$seconds"
 	fact passes "$passes of $repeats"
 	fact cut_short "$cut_short"
-	fact measured_again_seconds "$again"
+	fact measured_again_seconds "$spent_again"
 	fact took_seconds "$(since_start)"
 	fact load_before "$load_before"
 	fact load_after "$(cut -d ' ' -f 1-3 /proc/loadavg)"
@@ -304,7 +293,7 @@ pass() {
 	done
 }
 
-began=$SECONDS load_before=$(cut -d ' ' -f 1-3 /proc/loadavg) count_calls=0 failed_rows=0 cut_short=no again=0
+began=$SECONDS load_before=$(cut -d ' ' -f 1-3 /proc/loadavg) count_calls=0 failed_rows=0 cut_short=no spent_again=0
 if [ $full = 1 ]; then
 	mapfile -t rows < <(full_rows | wanted)
 else
@@ -321,15 +310,15 @@ laneway_keys bench
 passes=0 longest=0
 : >"$LW_TMP/others"
 while [ $passes -lt "$repeats" ] && [ "$cut_short" = no ]; do
-	at=$(($(since_start) - again))
-	if [ $((at + again + longest)) -gt $((minutes * 60)) ]; then
+	at=$(($(since_start) - spent_again))
+	if [ $((at + spent_again + longest)) -gt $((minutes * 60)) ]; then
 		cut_short="pass $((passes + 1)) would end after $minutes minutes"
 		break
 	fi
 	pass $((passes + 1)) >>"$LW_TMP/rows"
 	passes=$((passes + 1))
 	# without what was measured again: the next pass is not bound to
-	at=$(($(since_start) - again - at))
+	at=$(($(since_start) - spent_again - at))
 	[ $at -le $longest ] || longest=$at
 done
 awk -f "$bench/medians.awk" "$LW_TMP/rows" >"$LW_TMP/medians"

@@ -23,7 +23,7 @@ laneway_keys() {
 	) >"$LW_TMP/openssl.log" 2>&1 || bail "cannot make keys: $(cat "$LW_TMP/openssl.log")"
 }
 
-# CONGESTION: the outer TCP's congestion control. The switches of offload, auto, on or off: READS and WRITES superpackets, GSO, GRO.
+# The switches of offload, auto, on or off: READS and WRITES superpackets, GSO, GRO.
 # inside_yaml NAME: the section of the device
 inside_yaml() {
 	echo "inside: { module: tun, name: $1, checksum: ${READS:-auto}, coalesce: ${WRITES:-auto} }"
@@ -42,7 +42,6 @@ server_config() {
 		    gro: ${GRO:-auto}
 		  - module: tcp
 		    listen: ["0.0.0.0:27690", "[::]:27690"]
-		    congestion: ${CONGESTION:-auto}
 		auth:
 		  - module: htpasswd
 		    file: users
@@ -64,7 +63,7 @@ client_config() {
 		$(inside_yaml "$name")
 		outside:
 		  - { module: udp, gso: ${GSO:-auto}, gro: ${GRO:-auto} }
-		  - { module: tcp, congestion: ${CONGESTION:-auto} }
+		  - module: tcp
 		control: { socket: $LW_TMP/$name.sock }
 		YAML
 		if [ $# = 0 ]; then echo 'routes: default'; else printf '%s\n' "$@"; fi
