@@ -142,12 +142,14 @@ static void conf_load__modules_in_order_of_preference__are_all_kept(void **state
 	}
 }
 
-/* each mistake alone, with its place and what to do */
+/* a mistake alone, and what is said: its place and what to do */
+struct mistake {
+	const char *text, *said;
+};
+
 static void conf_load__mistake__is_told_with_line_and_column(void **state)
 {
-	static const struct {
-		const char *text, *said;
-	} cases[] = {
+	static const struct mistake cases[] = {
 		{ "names: a\nnetwrok: {}\n",
 		  "c.yaml:2:1: unknown key 'netwrok'; did you mean 'network'?\n" },
 		{ "names: a\nnetwork:\n  mtuu: 1400\n",
@@ -173,6 +175,23 @@ static void conf_load__mistake__is_told_with_line_and_column(void **state)
 		{ "", "c.yaml:1:1: names is missing: name them\n" },
 		{ "- a\n", "c.yaml:1:1: the file needs keys and values here\n"
 		           "c.yaml:1:1: names is missing: name them\n" },
+		{ "names: a\n---\nnames: b\n",
+		  "c.yaml:3:1: a second document; remove the line '---' before it\n" },
+		{ "names: a\nnetwork: { mtu: 1350\n",
+		  "c.yaml:3:1: not YAML: did not find expected ',' or '}', while parsing a flow "
+		  "mapping; look at indentation and quotes\n" },
+		{ "names: a\n\"\\e[31m\": 1\n",
+		  "c.yaml:2:1: unknown key '\\x1b[31m'; --help lists all keys\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		expect_said(cases[i].text, cases[i].said);
+}
+
+static void conf_load__mistake_where_a_module_is_used__is_told_with_line_and_column(void **state)
+{
+	static const struct mistake cases[] = {
 		{ "names: a\nchain: [{ count: 3 }]\n",
 		  "c.yaml:2:9: chain: needs 'module: NAME'\n" },
 		{ "names: a\nchain: [good]\n",
@@ -198,13 +217,6 @@ static void conf_load__mistake__is_told_with_line_and_column(void **state)
 		  "c.yaml:2:63: chain: at most 3 modules; remove some\n" },
 		{ "names: a\none: []\n", "c.yaml:2:6: one: the list is empty; name a module, or "
 		                         "remove the key for the default\n" },
-		{ "names: a\n---\nnames: b\n",
-		  "c.yaml:3:1: a second document; remove the line '---' before it\n" },
-		{ "names: a\nnetwork: { mtu: 1350\n",
-		  "c.yaml:3:1: not YAML: did not find expected ',' or '}', while parsing a flow "
-		  "mapping; look at indentation and quotes\n" },
-		{ "names: a\n\"\\e[31m\": 1\n",
-		  "c.yaml:2:1: unknown key '\\x1b[31m'; --help lists all keys\n" },
 	};
 
 	(void)state;
@@ -508,6 +520,8 @@ int main(void)
 		cmocka_unit_test(conf_load__scalar_for_a_list__is_a_list_of_one),
 		cmocka_unit_test(conf_load__modules_in_order_of_preference__are_all_kept),
 		cmocka_unit_test(conf_load__mistake__is_told_with_line_and_column),
+		cmocka_unit_test(
+			conf_load__mistake_where_a_module_is_used__is_told_with_line_and_column),
 		cmocka_unit_test(conf_load__many_mistakes__are_all_told_in_one_run),
 		cmocka_unit_test(conf_load__no_file__says_only_that),
 		cmocka_unit_test(conf_load__endless_nonsense__ends),
