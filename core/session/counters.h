@@ -34,6 +34,16 @@
 	X(HEADER_REJECTED, "header_rejected")                                                      \
 	X(SESSION_ID_MISMATCH, "session_id_mismatch")                                              \
 	X(EXPRESSLANE_UNWANTED, "expresslane_unwanted")                                            \
+	X(EXPRESSLANE_OFFERS_TX, "expresslane_offers_tx")                                          \
+	X(EXPRESSLANE_OFFERS_RX, "expresslane_offers_rx")                                          \
+	X(EXPRESSLANE_KEYS_TX, "expresslane_keys_tx")                                              \
+	X(EXPRESSLANE_KEYS_RX, "expresslane_keys_rx")                                              \
+	X(EXPRESSLANE_KEY_FAILED, "expresslane_key_failed")                                        \
+	X(EXPRESSLANE_UNANSWERED, "expresslane_unanswered")                                        \
+	X(EXPRESSLANE_STALE, "expresslane_stale")                                                  \
+	X(EXPRESSLANE_REFUSED, "expresslane_refused")                                              \
+	X(EXPRESSLANE_VERSION_KEPT, "expresslane_version_kept")                                    \
+	X(EXPRESSLANE_DEGRADED, "expresslane_degraded")                                            \
 	X(KEY_UPDATES, "key_updates")                                                              \
 	X(AUTH_REPEATED, "auth_repeated")                                                          \
 	X(PINGS_TX, "pings_tx")                                                                    \

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/wipe.h"
 #include "packet/ipv4.h"
 #include "session/tunnel_priv.h"
 #include "wire/header.h"
@@ -64,6 +65,13 @@ static int bad_frame(struct lw_tunnel *t, int error, uint64_t at, struct lw_sink
 	return fatal ? lw_tunnel_fail(t, LW_CLOSE_PROTOCOL, at, k) : 0;
 }
 
+/* A key stays nowhere but in its place. */
+static void wipe_key(const struct lw_packet *from, const struct lw_frame *f)
+{
+	if (f->type == LW_FRAME_EXPRESSLANE_CONFIG)
+		lw_wipe(from->buf + (f->expresslane.key - from->buf), LW_FRAME_KEY_LEN);
+}
+
 /*
  * All frames of some plaintext. *ret_left: bytes at the end that are the head of a frame. After an
  * unknown frame on UDP the rest of the record is left out (wire.md 2.1, REC).
@@ -90,6 +98,7 @@ static int rx_frames(struct lw_tunnel *t, struct lw_packet *from, const uint8_t 
 		p += n;
 		len -= (size_t)n;
 		r = lw_tunnel_frame(t, &f, from, at, k);
+		wipe_key(from, &f);
 		if (r < 0)
 			return r;
 		frames += r;

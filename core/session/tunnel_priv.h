@@ -3,6 +3,7 @@
 #ifndef LW_SESSION_TUNNEL_PRIV_H
 #define LW_SESSION_TUNNEL_PRIV_H
 
+#include "session/expresslane.h"
 #include "session/tunnel.h"
 #include "wire/frame.h"
 
@@ -20,6 +21,8 @@
 #define LW_LOGIN_GIVE_UP_US    (30 * LW_S)
 /* a login that is repeated while online is looked at once a second */
 #define LW_LOGIN_REPEAT_US (1 * LW_S)
+/* tunnel protocol version 1.minor from which on there is Expresslane */
+#define LW_LANE_MINOR 3
 /* the longest control frame that we send: AuthSuccess */
 #define LW_CONTROL_MAX 128u
 
@@ -35,6 +38,8 @@ struct lw_tls_io lw_out_io(struct lw_out *o, const uint8_t *in, size_t in_len);
 bool lw_out_room(const struct lw_tunnel *t, const struct lw_sink *k, size_t plaintext,
                  bool control);
 void lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k);
+void lw_send_keepalive(struct lw_tunnel *t, uint8_t type, uint16_t id, uint64_t at,
+                       struct lw_sink *k);
 int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at,
                   struct lw_sink *k);
 

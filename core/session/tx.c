@@ -34,6 +34,7 @@ int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_s
 
 	if (t->state != LW_TUNNEL_ONLINE || t->broken)
 		return 0;
+	lw_lane_rotate(t, at, k);
 	while (g->next < g->count) {
 		uint32_t len = 0;
 		uint8_t *p;
