@@ -44,6 +44,14 @@
 	X(EXPRESSLANE_REFUSED, "expresslane_refused")                                              \
 	X(EXPRESSLANE_VERSION_KEPT, "expresslane_version_kept")                                    \
 	X(EXPRESSLANE_DEGRADED, "expresslane_degraded")                                            \
+	X(EXPRESSLANE_TX, "expresslane_tx")                                                        \
+	X(EXPRESSLANE_RX, "expresslane_rx")                                                        \
+	X(EXPRESSLANE_TRUNCATED, "expresslane_truncated")                                          \
+	X(EXPRESSLANE_NO_KEY, "expresslane_no_key")                                                \
+	X(EXPRESSLANE_REPLAYED, "expresslane_replayed")                                            \
+	X(EXPRESSLANE_AUTH_FAILED, "expresslane_auth_failed")                                      \
+	X(EXPRESSLANE_ENCODED, "expresslane_encoded")                                              \
+	X(EXPRESSLANE_CIPHER_FAILED, "expresslane_cipher_failed")                                  \
 	X(KEY_UPDATES, "key_updates")                                                              \
 	X(AUTH_REPEATED, "auth_repeated")                                                          \
 	X(PINGS_TX, "pings_tx")                                                                    \

@@ -55,20 +55,28 @@ static void move_key(const struct lw_lane *l, struct lw_lane_key *to, struct lw_
 void lw_lane_env_init(struct lw_lane_env *env, const struct lw_cipher_ops *cipher, void *inst,
                       struct lw_worker *w, struct lw_random *random)
 {
-	*env = (struct lw_lane_env){ .cipher = cipher,
-		                     .inst = inst,
-		                     .w = w,
-		                     .random = random,
-		                     .rotate_packets = LW_LANE_ROTATE_PACKETS,
-		                     .max_packets = LW_LANE_MAX_PACKETS };
+	memset(env, 0, sizeof(*env));
+	env->cipher = cipher;
+	env->inst = inst;
+	env->w = w;
+	env->random = random;
+	env->rotate_packets = LW_LANE_ROTATE_PACKETS;
+	env->max_packets = LW_LANE_MAX_PACKETS;
+	lw_lane_iv_init(env);
+}
+
+void lw_lane_env_fini(struct lw_lane_env *env)
+{
+	lw_lane_iv_fini(env);
+	lw_wipe(env->spare, sizeof(env->spare)); /* plaintext */
 }
 
 /* --- life --- */
 
 static bool may_have_lane(const struct lw_tunnel *t)
 {
-	return t->lane_env != NULL && t->conf->lane_rotate_us > 0 && !t->is_stream &&
-	       t->minor >= LW_LANE_MINOR;
+	return t->lane_env != NULL && t->lane_env->cipher != NULL && t->conf->lane_rotate_us > 0 &&
+	       !t->is_stream && t->minor >= LW_LANE_MINOR;
 }
 
 static struct lw_lane *open_lane(struct lw_tunnel *t)
@@ -243,7 +251,7 @@ static void activate(struct lw_lane *l)
 		l->state = LW_LANE_ACTIVE;
 }
 
-static void on_ack(struct lw_tunnel *t, const struct lw_frame_expresslane *f)
+static void on_ack(struct lw_tunnel *t, const struct lw_frame_expresslane *f, uint64_t at)
 {
 	struct lw_lane *l = t->lane;
 
@@ -253,6 +261,9 @@ static void on_ack(struct lw_tunnel *t, const struct lw_frame_expresslane *f)
 		move_key(l, &l->tx, &l->next);
 		lw_wipe(l->tx.bytes, sizeof(l->tx.bytes)); /* the cipher has it */
 		l->key_packets = 0;
+		/* the next would push out the key before this one, whose packets are still under
+		 * way, if it came at once because this one took long */
+		l->offered_us = at;
 		lw_count(t->counters, LW_CTR_EXPRESSLANE_KEYS_TX);
 	}
 	l->offering = false;
@@ -282,6 +293,7 @@ static bool install(struct lw_tunnel *t, const uint8_t *bytes)
 	move_key(l, &l->rx, &key);
 	if (l->rx.handle == NULL) /* the sentinel: nothing is opened, with no key */
 		drop_key(l, &l->old);
+	l->rx_by_old = l->rx_worked; /* the one before is in use still, if it was */
 	l->rx_worked = false;
 	l->old_until = LW_NEVER;
 	lw_count(t->counters, LW_CTR_EXPRESSLANE_KEYS_RX);
@@ -346,7 +358,7 @@ void lw_lane_config(struct lw_tunnel *t, const struct lw_frame_expresslane *f, u
 	}
 	negotiate(t, f->version);
 	if (f->ack)
-		on_ack(t, f);
+		on_ack(t, f, at);
 	else if (t->lane->state == LW_LANE_DEGRADED)
 		lw_count(t->counters, LW_CTR_EXPRESSLANE_STALE);
 	else
@@ -356,6 +368,7 @@ void lw_lane_config(struct lw_tunnel *t, const struct lw_frame_expresslane *f, u
 void lw_lane_opened(struct lw_lane *l, bool by_old, uint64_t at)
 {
 	l->received++;
+	l->rx_by_old = by_old;
 	if (by_old || l->rx_worked)
 		return;
 	l->rx_worked = true;
@@ -376,4 +389,11 @@ void lw_lane_degrade(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	drop_key(l, &l->tx);
 	lw_count(t->counters, LW_CTR_EXPRESSLANE_DEGRADED);
 	offer_next(t, at, k);
+}
+
+void lw_lane_broken(struct lw_tunnel *t, uint32_t n, uint64_t at, struct lw_sink *k)
+{
+	lw_count_n(t->counters, LW_CTR_EXPRESSLANE_CIPHER_FAILED, n);
+	t->lane->env->broken = true;
+	lw_lane_degrade(t, at, k);
 }

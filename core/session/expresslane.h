@@ -14,6 +14,9 @@
 #include <laneway/module.h>
 
 #include "base/random.h"
+#include "session/lane_iv.h"
+#include "session/replay.h"
+#include "wire/expresslane.h"
 #include "wire/frame.h"
 
 struct lw_sink;
@@ -27,14 +30,26 @@ struct lw_tunnel;
 #define LW_LANE_ROTATE_PACKETS (UINT64_C(1) << 28)
 #define LW_LANE_MAX_PACKETS    (UINT64_C(1) << 30)
 
-/* what all sessions of a worker share */
+/* operations that the cipher gets at once; a run has at most so many datagrams */
+#define LW_LANE_ARRAY 64u
+/* bytes of an array that is opened out of place: a run's, or a datagram's, and no more */
+#define LW_LANE_SPARE 65536u
+
+/* what all sessions of a worker share; the last part is in use within one call only */
 struct lw_lane_env {
-	const struct lw_cipher_ops *cipher;
+	const struct lw_cipher_ops *cipher; /* NULL: there is no Expresslane */
 	void *inst;
 	struct lw_worker *w;
 	struct lw_random *random;
 	uint64_t rotate_packets;
 	uint64_t max_packets;
+	bool broken; /* the cipher has failed: news for whoever logs, who takes it back */
+	struct lw_lane_iv iv;
+	struct lw_cipher_op ops[LW_LANE_ARRAY];
+	uint8_t aad[LW_LANE_ARRAY][LW_LANE_AAD_MAX];
+	uint32_t n_ops; /* to be opened */
+	uint32_t spare_used;
+	uint8_t spare[LW_LANE_SPARE];
 };
 
 enum lw_lane_state {
@@ -65,6 +80,7 @@ struct lw_lane {
 	bool offering;        /* our last offer is unanswered */
 	bool offered;         /* offered_us counts */
 	bool rx_worked;       /* rx has opened a packet */
+	bool rx_by_old;       /* the last packet was opened by old */
 	uint32_t resends;     /* of our last offer */
 	uint64_t offer;       /* its counter, which names it */
 	uint64_t offered_us;  /* when it was made */
@@ -79,11 +95,16 @@ struct lw_lane {
 	struct lw_lane_key rx;
 	struct lw_lane_key old; /* what rx was before */
 	struct lw_lane_health health;
+	struct lw_replay replay;
 };
 
-/* lw_lane_env_init() - with the bounds of above; @cipher and what follows outlive it */
+/* lw_lane_env_init() - with the bounds of above; @cipher and what follows outlive it. Calls the
+ * cipher later only, when the worker runs */
 void lw_lane_env_init(struct lw_lane_env *env, const struct lw_cipher_ops *cipher, void *inst,
                       struct lw_worker *w, struct lw_random *random);
+
+/* lw_lane_env_fini() - wipe; takes one that was never used */
+void lw_lane_env_fini(struct lw_lane_env *env);
 
 /* lw_lane_online() - the tunnel is: a client begins, a server waits for the client's offer */
 void lw_lane_online(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
@@ -104,6 +125,9 @@ void lw_lane_pong(struct lw_tunnel *t, const struct lw_frame_ping *f, uint64_t a
 
 /* lw_lane_degrade() - give it up for good and tell the peer */
 void lw_lane_degrade(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+
+/* lw_lane_broken() - the cipher has failed, which cost n packets: as lw_lane_degrade() */
+void lw_lane_broken(struct lw_tunnel *t, uint32_t n, uint64_t at, struct lw_sink *k);
 
 /* lw_lane_opened() - a packet was opened by the present key, or by the one before it */
 void lw_lane_opened(struct lw_lane *l, bool by_old, uint64_t at);

@@ -34,6 +34,7 @@ struct lw_out {
 };
 
 /* wire_out.c */
+uint8_t *lw_out_datagram(const struct lw_out *o, uint32_t len);
 struct lw_tls_io lw_out_io(struct lw_out *o, const uint8_t *in, size_t in_len);
 bool lw_out_room(const struct lw_tunnel *t, const struct lw_sink *k, size_t plaintext,
                  bool control);
@@ -63,7 +64,24 @@ int lw_tunnel_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw_pac
                     uint64_t at, struct lw_sink *k);
 
 /* rx.c */
+void lw_tunnel_accepted(struct lw_tunnel *t, uint64_t session, uint64_t at);
 bool lw_deliver(struct lw_tunnel *t, struct lw_packet *from, const uint8_t *p, size_t len,
                 struct lw_sink *k);
+
+/* lane_tx.c: may a packet of that length go on Expresslane now? Then it can be given to it. */
+bool lw_lane_takes(const struct lw_tunnel *t, uint32_t len);
+int lw_lane_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_sink *k);
+
+/* lane_rx.c: one datagram is gathered; then all that were are opened. Frames, or negative: the
+ * session has ended */
+int lw_lane_rx(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size_t len,
+               uint64_t session, uint64_t at, struct lw_sink *k);
+int lw_lane_rx_run(struct lw_tunnel *t, struct lw_packet *dgram, uint64_t at, struct lw_sink *k);
+
+/* lw_lane_waits() - are there gathered ones? */
+static inline bool lw_lane_waits(const struct lw_tunnel *t)
+{
+	return t->lane != NULL && t->lane->env->n_ops > 0;
+}
 
 #endif

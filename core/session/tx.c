@@ -35,6 +35,8 @@ int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_s
 	if (t->state != LW_TUNNEL_ONLINE || t->broken)
 		return 0;
 	lw_lane_rotate(t, at, k);
+	if (lw_lane_takes(t, bytes) && lw_lane_tx(t, g, at, k) == -EAGAIN)
+		return -EAGAIN;
 	while (g->next < g->count) {
 		uint32_t len = 0;
 		uint8_t *p;

@@ -61,6 +61,13 @@ static uint8_t *begin_datagram(const struct lw_out *o, uint32_t len)
 	return lw_packet_data(lw_batch_commit(o->k->wire, len));
 }
 
+uint8_t *lw_out_datagram(const struct lw_out *o, uint32_t len)
+{
+	uint8_t *to = join_run(o, len);
+
+	return to != NULL ? to : begin_datagram(o, len);
+}
+
 /* The library gives one DTLS datagram a call; the header goes in front of it. */
 static int out_datagram(void *arg, const uint8_t *p, size_t len)
 {

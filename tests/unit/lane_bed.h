@@ -76,6 +76,28 @@ void lane_packet(struct lane_bed *b);
 /* lane_pong() - the peer's answer to a keepalive; NULL: without totals */
 void lane_pong(struct lane_bed *b, const struct lw_frame_counters *c);
 
+/* a packet that the test makes up; `key` is 32 times that byte */
+struct lane_packet {
+	uint8_t key;
+	uint8_t version;
+	uint64_t session;
+	uint64_t counter;
+	uint16_t flags;
+};
+
+/* lane_seal() - a datagram with an inside packet of `len` bytes whose second byte is `mark` */
+size_t lane_seal(uint8_t dgram[PAIR_PACKET], const struct lane_packet *k, uint32_t len,
+                 uint8_t mark);
+
+/* lane_feed() - hand the tunnel under test a datagram; what lw_tunnel_rx() answered */
+int lane_feed(struct lane_bed *b, const uint8_t *dgram, size_t len);
+
+/* lane_count() - of the tunnel under test */
+static inline uint64_t lane_count(const struct lane_bed *b, enum lw_counter i)
+{
+	return b->side->counters.n[i];
+}
+
 /* lane_wait() - let time pass */
 void lane_wait(struct lane_bed *b, uint64_t us);
 

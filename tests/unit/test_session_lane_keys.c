@@ -18,7 +18,7 @@ static void rotation__by_time__with_the_next_packet(void **state)
 	(void)state;
 	lane_bed_init(&b, false);
 	lane_up(&b);
-	lane_wait(&b, b.got[0].at_us + 900 * LW_S - 1 - b.p->now_us);
+	lane_wait(&b, 900 * LW_S - 1); /* since ours was acknowledged */
 	lane_packet(&b);
 	lane_quiet(&b); /* 1 us too young */
 	lane_wait(&b, 3600 * LW_S);
@@ -108,6 +108,10 @@ static void rotation__short_interval__no_offer_while_one_is_open(void **state)
 	assert_int_equal(b.n_got, 6);
 	assert_int_equal(lane_of(&b)->offer, 1);
 	lane_ack(&b, 1);
+	lane_wait(&b, 1 * LW_S - 1); /* and the key is in use for an interval */
+	lane_packet(&b);
+	assert_int_equal(lane_of(&b)->offer, 1);
+	lane_wait(&b, 1);
 	lane_packet(&b);
 	assert_int_equal(lane_of(&b)->offer, 2);
 	lane_bed_fini(&b);
