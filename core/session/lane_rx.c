@@ -79,7 +79,6 @@ static bool try_other(struct lw_lane *l, struct lw_cipher_op *op, uint8_t *data)
 
 	op->key = op->key == l->rx.handle ? l->old.handle : l->rx.handle;
 	op->dst = data;
-	op->src = data;
 	return env->cipher->open(env->inst, env->w, op, 1) == 0 && op->status == 0;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "worker/cipher.h"
 
 /* 16 KiB each, touched when used: 64 MiB of queues for all TCP sessions of the worker */
 #define STREAM_CHUNKS 4096u
@@ -250,6 +251,8 @@ static int attach(struct lw_engine *e, struct lw_instance *in)
 			                  .tcp = in->module->kind == LW_KIND_OUTSIDE_TCP };
 	} else if (in->module->kind == LW_KIND_INSIDE) {
 		kind = LW_ATTACH_INSIDE;
+	} else if (in->module->kind == LW_KIND_CIPHER) {
+		lw_cipher_attach(e, in);
 	} else if (in->module->kind == LW_KIND_FILTER) {
 		if (p->chain.n == LW_CHAIN_MAX)
 			return -E2BIG;
@@ -289,6 +292,8 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 
 	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++)
 		r = lw_instance_start(e->instances[i], 0, err);
+	if (r == 0)
+		r = lw_cipher_examine(e, err);
 	if (r < 0)
 		return r;
 	r = lw_core_start(&e->core);

@@ -275,6 +275,7 @@ static void tx__cipher_fails__nothing_leaves_in_clear(void **state)
 		assert_int_equal(lane_of(&x.b)->state, LW_LANE_DEGRADED);
 		assert_int_equal(lane_count(&x.b, LW_CTR_EXPRESSLANE_CIPHER_FAILED), 64);
 		assert_true(x.b.own->env.broken);
+		assert_in_range(x.wire->arena_used, 1, 8 * 700);
 		for (uint32_t i = 0; i < x.wire->n; i++) {
 			const struct lw_packet *p = &x.wire->pkt[i];
 

@@ -122,17 +122,21 @@ static void run__new_key_amid_it__each_under_its_key(void **state)
 	open_bed(&b);
 	add_packet(&r, 0xa1, 1, ALIKE);
 	add_packet(&r, 0xa1, 2, ALIKE);
-	memset(frame + 13, 0xa2, 32);
-	pair_inject(b.p, b.hand, frame, sizeof(frame));
-	add(&r, d, pair_take(b.p, d));
-	add_packet(&r, 0xa2, 4, ALIKE);
-	add_packet(&r, 0xa1, 3, ALIKE); /* overtaken */
-	add_packet(&r, 0xa2, 5, ALIKE);
-	add_packet(&r, 0xa1, 6, ALIKE);
-	assert_int_equal(feed_run(&b, &r, marks, sizeof(marks)), 7);
+	for (uint8_t key = 2; key <= 3; key++) { /* the second takes the first one's place */
+		frame[12] = key;
+		memset(frame + 13, 0xa0 + key, 32);
+		pair_inject(b.p, b.hand, frame, sizeof(frame));
+		add(&r, d, pair_take(b.p, d));
+	}
+	add_packet(&r, 0xa3, 4, ALIKE);
+	add_packet(&r, 0xa2, 3, ALIKE); /* overtaken */
+	add_packet(&r, 0xa3, 5, ALIKE);
+	add_packet(&r, 0xa2, 6, ALIKE);
+	assert_int_equal(feed_run(&b, &r, marks, sizeof(marks)), 8);
 	assert_string_equal(marks, "1 2 4 3 5 6 ");
 	assert_int_equal(lane_count(&b, LW_CTR_EXPRESSLANE_AUTH_FAILED), 0);
 	(void)lane_expect(&b, true, true, 2);
+	(void)lane_expect(&b, true, true, 3);
 	lane_bed_fini(&b);
 }
 
@@ -153,8 +157,11 @@ static void run__two_keys_and_a_forgery__the_others_come(void **state)
 		for (uint64_t c = 1; c <= 9; c++)
 			add_packet(&r, c % 3 == 0 ? 0xa2 : 0xa1, c, 1300);
 		r.buf[4 * r.stride + HEADERS + 7] ^= 1;
+		b.own->cipher.opened = 0;
 		assert_int_equal(feed_run(&b, &r, marks, sizeof(marks)), 8);
 		assert_string_equal(marks, "1 2 3 4 6 7 8 9 ");
+		/* each once with the key that worked last, and again what that one did not open */
+		assert_int_equal(b.own->cipher.opened, 9 + (old_first ? 3 + 1 : 6));
 		assert_int_equal(lane_count(&b, LW_CTR_EXPRESSLANE_AUTH_FAILED), 1);
 		lane_bed_fini(&b);
 	}
@@ -205,6 +212,10 @@ static void key__before_within_its_grace__opens(void **state)
 	lane_offer(&b, 2, 0xa2);
 	lane_wait(&b, 300 * LW_S); /* the peer has not switched yet */
 	k.counter = 2;
+	len = lane_seal(d, &k, 100, 1);
+	assert_int_equal(lane_feed(&b, d, len), 1);
+	lane_wait(&b, 100 * LW_S);
+	k.counter = 10;
 	len = lane_seal(d, &k, 100, 1);
 	assert_int_equal(lane_feed(&b, d, len), 1);
 	k = (struct lane_packet){ .key = 0xa2, .version = 2, .session = k.session, .counter = 4 };

@@ -52,6 +52,7 @@ static void iv__workers_and_restarts__all_differ(void **state)
 		}
 	}
 	assert_int_equal(n, MANY);
+	assert_memory_not_equal(workers[0].env.iv.mask, workers[1].env.iv.mask, 16);
 	check_distinct(ivs, MANY);
 	for (int w = 0; w < WORKERS; w++)
 		lw_lane_env_fini(&workers[w].env);
