@@ -258,6 +258,7 @@ static void make_plan(struct material *m, const struct lw_client_options *o)
 	p->lane = (struct lw_cipher_plan){
 		.modules = o->expresslane.modules,
 		.n = o->expresslane.enabled ? o->expresslane.n_modules : 0,
+		.fastest = o->expresslane.fastest,
 		.rotate_us = (uint64_t)o->expresslane.rotate_us,
 	};
 	p->ca_pem = m->ca;

@@ -3,6 +3,7 @@
 #ifndef LW_CONF_EXPRESSLANE_H
 #define LW_CONF_EXPRESSLANE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <laneway/module.h>
@@ -18,6 +19,7 @@ struct lw_expresslane_options {
 	int64_t rotate_us;
 	const struct lw_module *modules[LW_EXPRESSLANE_CIPHERS]; /* in order of preference */
 	uint32_t n_modules;
+	bool fastest; /* the fastest of them, in no order */
 };
 
 /* its table */
@@ -26,7 +28,8 @@ extern const struct lw_option lw_expresslane_table[];
 /**
  * lw_expresslane_find() - load the modules that are named
  *
- * With `auto` none may be there: the lane is off then, which is no mistake.
+ * With `auto` none may be there, or none that can be loaded: the lane is off then, which is no
+ * mistake.
  *
  * Context: control thread, in the program's check.
  */

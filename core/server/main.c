@@ -83,6 +83,7 @@ static struct lw_server_plan make_plan(const struct lw_server_options *o, const 
 		.idle_us = (uint64_t)o->limits.idle_us,
 		.cipher = { .modules = o->expresslane.modules,
 		            .n = o->expresslane.enabled ? o->expresslane.n_modules : 0,
+		            .fastest = o->expresslane.fastest,
 		            .rotate_us = (uint64_t)o->expresslane.rotate_us },
 		.control_socket = o->control.socket,
 		.control_group = o->control.group,

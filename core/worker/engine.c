@@ -38,19 +38,20 @@ static int add_watch(struct lw_engine *e, struct lw_control_watch watch)
 	return 0;
 }
 
+/* Before a cipher is chosen the worker's view has no core behind it yet: see worker/cipher.c. */
 static int hook_watch(void *arg, struct lw_instance *in, struct lw_worker *w, int fd, uint32_t tag)
 {
 	if (w != NULL)
-		return lw_core_watch(w->core, fd, tag);
+		return w->core != NULL ? lw_core_watch(w->core, fd, tag) : -EOPNOTSUPP;
 	return add_watch(arg, (struct lw_control_watch){ .fd = fd, .tag = tag, .in = in });
 }
 
 static void hook_unwatch(void *arg, struct lw_instance *in, struct lw_worker *w, int fd)
 {
 	(void)in;
-	if (w != NULL)
+	if (w != NULL && w->core != NULL)
 		lw_core_unwatch(w->core, fd);
-	else
+	else if (w == NULL)
 		lw_engine_unwatch(arg, fd);
 }
 
@@ -58,7 +59,10 @@ static void hook_random(struct lw_worker *w, void *buf, uint32_t len)
 {
 	const struct lw_attach *a = w->core;
 
-	lw_random_take(&a->core->random, buf, len);
+	if (a != NULL)
+		lw_random_take(&a->core->random, buf, len);
+	else
+		lw_random_bytes(buf, len);
 }
 
 static int hook_defer(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
