@@ -37,6 +37,7 @@ static struct lw_random random_pool;
 static struct lw_batch *wire;
 static struct lw_batch *inside;
 static uint8_t came[1 << 16]; /* by counter */
+static uint64_t n_came;
 
 static void *make_key(uint8_t byte)
 {
@@ -114,6 +115,7 @@ static void check_delivered(uint8_t mode)
 		assert(packet[22] == 2 || (packet[22] == 1 && (mode & TWO_KEYS)));
 		assert(came[counter] == 0);
 		came[counter] = 1;
+		n_came++;
 	}
 	lw_batch_reset(inside);
 }
@@ -134,6 +136,7 @@ static void hand_over(struct lw_tunnel *t, const uint8_t *p, uint32_t len, uint8
 		pkt.gso_size = PACKET_LEN;
 	assert(lw_tunnel_rx(t, &pkt, 1000000, &k) >= 0);
 	check_delivered(mode);
+	assert(t->lane->received == n_came);
 	assert(wire->n == 0 && env.n_ops == 0);
 	free(copy);
 }
@@ -175,6 +178,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		lw_lane_env_init(&env, &lw_fake_cipher_ops, &cipher, NULL, &random_pool);
 	}
 	memset(came, 0, sizeof(came));
+	n_came = 0;
 	make_tunnel(&t, &counters, mode);
 	while (lw_reader_left(&r) > 2) {
 		uint32_t len = next(&r, run + used, mode);
