@@ -10,15 +10,17 @@
 
 extern const struct lw_module laneway_module;
 
+static bool no_memory;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
-
-static bool no_memory;
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
 	return no_memory ? NULL : __real_aligned_alloc(alignment, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static const struct lw_cipher_ops *good(void)
 {

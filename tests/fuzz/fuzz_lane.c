@@ -122,15 +122,16 @@ static void check_delivered(uint8_t mode)
 
 static void hand_over(struct lw_tunnel *t, const uint8_t *p, uint32_t len, uint8_t mode)
 {
-	/* a block of its own, so that a read behind it shows */
-	uint8_t *copy = malloc(len);
-	struct lw_packet pkt = { .buf = copy, .cap = len, .len = len };
+	struct lw_packet pkt = { .cap = len, .len = len };
 	struct lw_sink k = { .wire = wire, .inside = inside };
+	uint8_t *copy;
 
-	if (copy == NULL || len == 0) {
-		free(copy);
+	if (len == 0)
 		return;
-	}
+	copy = malloc(len); /* a block of its own, so that a read behind it shows */
+	if (copy == NULL)
+		abort();
+	pkt.buf = copy;
 	memcpy(copy, p, len);
 	if (mode & AS_RUN)
 		pkt.gso_size = PACKET_LEN;

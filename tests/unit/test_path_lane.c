@@ -37,7 +37,7 @@ static void push_super(struct path_bed *b, const struct bed_peer *to)
 	bed_tcp_packet(buf, sizeof(buf), server ? BED_HOST : BED_TUN,
 	               server ? to->address : BED_HOST, 1, 'x');
 	for (uint32_t i = 0; i < SEGS; i++)
-		memset(buf + HEADERS + i * MSS, (int)(i + 1), MSS);
+		memset(buf + HEADERS + (size_t)i * MSS, (int)(i + 1), MSS);
 	(void)bed_push(&b->inside_in, buf, sizeof(buf));
 }
 
