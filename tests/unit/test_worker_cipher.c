@@ -144,6 +144,18 @@ static void examine__wrong_answers__refused_by_name(void **state)
 	assert_int_equal(fake.alive, 0);
 }
 
+/* and the engine asks before its thread runs */
+static void engine__cipher_gives_wrong_answers__does_not_start(void **state)
+{
+	const struct lw_module *const list[] = { &odd };
+
+	(void)state;
+	assert_int_equal(use(list, 1), 0);
+	assert_int_equal(lw_engine_start(&engine, &err), -EBADMSG);
+	assert_false(engine.core.started);
+	assert_non_null(strstr(err.text, "must not be used"));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -154,6 +166,7 @@ int main(void)
 		CASE(use__none_can_be_used__off),
 		CASE(use__another_error__ends_the_start),
 		CASE(examine__wrong_answers__refused_by_name),
+		CASE(engine__cipher_gives_wrong_answers__does_not_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
