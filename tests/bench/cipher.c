@@ -172,7 +172,7 @@ static double time_ops(const struct engine *e, bool seal, uint32_t array)
 			for (uint32_t i = 0; i + array <= BUFFERS; i += array)
 				if (run(e->inst, e->w, &data.ops[i], array) != 0)
 					abort();
-			n += BUFFERS / array * array;
+			n += BUFFERS - BUFFERS % array;
 			took = now_ns() - began;
 		} while (took < ROUND_NS);
 		best = took / (double)n < best ? took / (double)n : best;
@@ -201,7 +201,7 @@ static void bench_engine(const struct engine *e)
 			open = time_ops(e, false, arrays[a]);
 			for (uint32_t i = 0; i < BUFFERS; i++) {
 				if (e->ops != &bare && data.ops[i].status != 0 &&
-				    i < BUFFERS / arrays[a] * arrays[a])
+				    i < BUFFERS - BUFFERS % arrays[a])
 					abort();
 			}
 			print_row(e->name, sizes[s], arrays[a], seal, open);
@@ -226,7 +226,7 @@ static void bench_module(void *arg, const char *name)
 		r = lw_instance_prepare(in, &env, &err);
 	if (r == 0)
 		r = lw_instance_start(in, 0, &err);
-	if (r < 0) {
+	if (r < 0 || in == NULL) {
 		(void)fprintf(stderr, "no row of %s: %s\n", name, err.text);
 	} else {
 		const struct engine e = { .name = name + strlen("cipher-"),
