@@ -344,8 +344,11 @@ void lw_lane_config(struct lw_tunnel *t, const struct lw_frame_expresslane *f, u
 {
 	if (!f->ack)
 		lw_count(t->counters, LW_CTR_EXPRESSLANE_OFFERS_RX);
-	if (t->lane == NULL && !f->ack && may_have_lane(t))
+	if (t->lane == NULL && !f->ack && may_have_lane(t)) {
 		t->lane = open_lane(t);
+		if (t->lane == NULL)
+			return; /* without an answer it comes again */
+	}
 	if (t->lane == NULL) {
 		/* so that the peer stops asking: it never gets a key of ours and sends nothing */
 		if (!f->ack)

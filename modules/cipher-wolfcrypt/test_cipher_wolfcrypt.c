@@ -10,15 +10,17 @@
 
 extern const struct lw_module laneway_module;
 
+static bool no_memory;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
-
-static bool no_memory;
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
 	return no_memory ? NULL : __real_aligned_alloc(alignment, size);
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static const struct lw_cipher_ops *good(void)
 {
@@ -84,6 +86,8 @@ enum flaw {
 	NOT_IN_PLACE, /* is wrong where dst is src */
 	STATUS_LEFT,  /* as it was */
 	ALL_REFUSED,  /* where one is */
+	OWN_TAG,      /* one of its own kind, at both ends */
+	OWN_TEXT,     /* the same of the ciphertext */
 	BROKEN_SEAL,
 	BROKEN_OPEN,
 	FLAWS
@@ -111,6 +115,10 @@ static int flawed_seal(void *inst, struct lw_worker *w, struct lw_cipher_op *ops
 			op.tag[15] ^= 1;
 		if (flaw == CIPHERTEXT_BIT && i == 7)
 			op.dst[op.len - 1] ^= 1;
+		if (flaw == OWN_TAG)
+			op.tag[3] ^= 0x10;
+		for (uint32_t k = 0; flaw == OWN_TEXT && k < op.len; k++)
+			op.dst[k] ^= 0x10;
 		if ((flaw == LONG_ONLY && op.len > 8191) || (flaw == NOT_IN_PLACE && in_place))
 			op.tag[0] ^= 1;
 	}
@@ -141,6 +149,26 @@ static int open_blindly(void *inst, struct lw_worker *w, struct lw_cipher_op *op
 	return 0;
 }
 
+/* Understands what its own seal made, and nobody else's. */
+static void open_own(void *inst, struct lw_worker *w, struct lw_cipher_op *given)
+{
+	struct lw_cipher_op op = *given;
+	uint8_t *text = malloc(op.len + 1);
+	uint8_t tag[16];
+
+	memcpy(text, op.src, op.len);
+	memcpy(tag, op.tag, sizeof(tag));
+	if (flaw == OWN_TAG)
+		tag[3] ^= 0x10;
+	for (uint32_t k = 0; flaw == OWN_TEXT && k < op.len; k++)
+		text[k] ^= 0x10;
+	op.src = text;
+	op.tag = tag;
+	(void)good()->open(inst, w, &op, 1);
+	given->status = op.status;
+	free(text);
+}
+
 static int flawed_open(void *inst, struct lw_worker *w, struct lw_cipher_op *ops, uint32_t n)
 {
 	bool refused = false;
@@ -150,6 +178,8 @@ static int flawed_open(void *inst, struct lw_worker *w, struct lw_cipher_op *ops
 	for (uint32_t i = 0; i < n; i++) {
 		if (flaw == NO_TAG_CHECK || flaw == SHORT_TAG_CHECK)
 			(void)open_blindly(inst, w, &ops[i], flaw == NO_TAG_CHECK ? 0 : 15);
+		else if (flaw == OWN_TAG || flaw == OWN_TEXT)
+			open_own(inst, w, &ops[i]);
 		else
 			(void)good()->open(inst, w, &ops[i], 1);
 		refused = refused || ops[i].status != 0;

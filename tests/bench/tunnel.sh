@@ -61,13 +61,14 @@ flow() {
 # What each end does: nothing, send (superpackets are read, runs are sent), all
 declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto auto auto auto')
 
-# laneway_ends OFFLOAD TRANSPORT: a server and a client that is connected
+# laneway_ends OFFLOAD TRANSPORT CIPHER: a server and a client that is connected
 laneway_ends() {
-	local READS WRITES GSO GRO
+	local READS WRITES GSO GRO lane='expresslane: { enabled: off }'
+	[ "$3" != expresslane ] || lane='expresslane: { enabled: on }'
 	# shellcheck disable=SC2034 # they are for the configurations
 	read -r READS WRITES GSO GRO <<<"${switches[$1]}"
-	server_config 'log: { level: notice }'
-	client_config lwc "$2" 'routes: [10.125.0.0/16]'
+	server_config 'log: { level: notice }' "$lane"
+	client_config lwc "$2" 'routes: [10.125.0.0/16]' "$lane"
 	start_server
 	start lwc client "$LW_BUILD/laneway" --config "$LW_TMP/lwc.yaml"
 	wait_for 10 says lwc 'connected to'
@@ -93,11 +94,11 @@ wireguard_ends() {
 	wait_for 10 in_ns client ping -c 1 -W 1 "$WG_IP"
 }
 
-# row TUNNEL OFFLOAD TRANSPORT DIRECTION: one measured row, columns divided by tabs
+# row TUNNEL OFFLOAD TRANSPORT CIPHER DIRECTION: one measured row, columns divided by tabs
 row() {
-	local what=$1$'\t'$2$'\t'$3$'\t'$4 back=() c s calls_c calls_s got
+	local what=$1$'\t'$2$'\t'$3$'\t'$4$'\t'$5 back=() c s calls_c calls_s got
 	local client=lwc server=lanewayd address=$INSIDE_IP
-	[ "$4" = up ] || back=(-R)
+	[ "$5" = up ] || back=(-R)
 	case $1 in
 	plain)
 		got=$(flow "$SERVER_IP" "${back[@]}") || return 1
@@ -108,7 +109,7 @@ row() {
 		client=wg-client server=wg-server address=$WG_IP
 		wireguard_ends || return 1
 		;;
-	laneway) laneway_ends "$2" "$3" || return 1 ;;
+	laneway) laneway_ends "$2" "$3" "$4" || return 1 ;;
 	esac
 	c=$(ticks "$(pid_of $client)") s=$(ticks "$(pid_of $server)")
 	calls_begin client "$(pid_of $client)"
@@ -133,32 +134,32 @@ medians() {
 			t = v[j]; v[j] = v[j-1]; v[j-1] = t }
 		return v[int((n + 1) / 2)]
 	}
-	{ key = $1 "\t" $2 "\t" $3 "\t" $4; if (!(key in gbps)) order[++n] = key
-	  split($5, f, " "); gb = f[2] / 1e9
+	{ key = $1 "\t" $2 "\t" $3 "\t" $4 "\t" $5; if (!(key in gbps)) order[++n] = key
+	  split($6, f, " "); gb = f[2] / 1e9
 	  gbps[key] = gbps[key] " " f[1] / 1e9; retr[key] = retr[key] " " f[3]
-	  cc[key] = cc[key] " " ($6 == "null" ? "null" : $6 / hz / gb)
-	  sc[key] = sc[key] " " ($7 == "null" ? "null" : $7 / hz / gb)
-	  ck[key] = ck[key] " " ($8 == "null" ? "null" : $8 / gb)
-	  sk[key] = sk[key] " " ($9 == "null" ? "null" : $9 / gb) }
+	  cc[key] = cc[key] " " ($7 == "null" ? "null" : $7 / hz / gb)
+	  sc[key] = sc[key] " " ($8 == "null" ? "null" : $8 / hz / gb)
+	  ck[key] = ck[key] " " ($9 == "null" ? "null" : $9 / gb)
+	  sk[key] = sk[key] " " ($10 == "null" ? "null" : $10 / gb) }
 	END { for (i = 1; i <= n; i++) { k = order[i]
 		print k "\t" median(gbps[k]) "\t" median(cc[k]) "\t" median(sc[k]) "\t" median(ck[k]) \
 			"\t" median(sk[k]) "\t" median(retr[k]) } }'
 }
 
 print_table() {
-	awk -F'\t' 'BEGIN { printf "%-12s %-7s %-5s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "dir",
+	awk -F'\t' 'BEGIN { printf "%-12s %-7s %-5s %-11s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "cipher", "dir",
 		"Gbit/s", "client CPU-s/GB", "server CPU-s/GB", "client calls/GB", "server calls/GB", "retrans" }
 	function num(v, f) { return v == "null" ? "-" : sprintf(f, v) }
-	{ printf "%-12s %-7s %-5s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, num($6, "%.2f"),
-		num($7, "%.2f"), num($8, "%.0f"), num($9, "%.0f"), $10 }'
+	{ printf "%-12s %-7s %-5s %-11s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, $6, num($7, "%.2f"),
+		num($8, "%.2f"), num($9, "%.0f"), num($10, "%.0f"), $11 }'
 }
 
 print_json() {
 	awk -F'\t' -v kernel="$(uname -r)" -v cpus="$(nproc)" '
 	BEGIN { printf "{\"machine\":{\"kernel\":\"%s\",\"processors\":%d},\"rows\":[", kernel, cpus }
 	{ printf "%s{\"tunnel\":\"%s\",\"offload\":\"%s\",\"transport\":\"%s\",\"cipher\":\"%s\",\"engine\":\"%s\",\"direction\":\"%s\",\"streams\":1,\"clients\":1,\"workers\":1,\"gbps\":%s,\"client_cpu_s_per_gb\":%s,\"server_cpu_s_per_gb\":%s,\"client_syscalls_per_gb\":%s,\"server_syscalls_per_gb\":%s,\"retransmits\":%s}", \
-		(NR > 1 ? "," : ""), $1, $2, $3, ($1 == "laneway" ? ($3 == "udp" ? "dtls" : "tls") : "null"), \
-		($1 == "laneway" ? "wolfssl" : $1 == "plain" ? "none" : "go"), $4, $5, $6, $7, $8, $9, $10 }
+		(NR > 1 ? "," : ""), $1, $2, $3, $4, \
+		($1 == "laneway" ? "wolfssl" : $1 == "plain" ? "none" : "go"), $5, $6, $7, $8, $9, $10, $11 }
 	END { print "]}" }'
 }
 
@@ -172,14 +173,17 @@ else
 fi
 for _ in $(seq "$repeats"); do
 	for direction in up down; do
-		row plain none none $direction || bail "plain $direction"
+		row plain none none null $direction || bail "plain $direction"
 		for offload in none send all; do
-			row laneway $offload udp $direction || bail "laneway $offload udp $direction"
+			for cipher in dtls expresslane; do
+				row laneway $offload udp $cipher $direction ||
+					bail "laneway $offload udp $cipher $direction"
+			done
 		done
 		for offload in none all; do
-			row laneway $offload tcp $direction || bail "laneway $offload tcp $direction"
+			row laneway $offload tcp tls $direction || bail "laneway $offload tcp $direction"
 		done
-		[ -z "$wireguard" ] || row wireguard-go all udp $direction || bail "wireguard-go $direction"
+		[ -z "$wireguard" ] || row wireguard-go all udp chacha20 $direction || bail "wireguard-go $direction"
 	done
 done >"$LW_TMP/rows"
 if [ $json = 1 ]; then medians <"$LW_TMP/rows" | print_json; else medians <"$LW_TMP/rows" | print_table; fi

@@ -133,7 +133,7 @@ static void tx__superpacket__one_array_and_one_run(void **state)
 	assert_int_equal(run->gso_type, LW_GSO_RUN);
 	assert_int_equal(run->gso_size, HEADERS + 40 + 1310);
 	for (uint32_t i = 0; i < 46; i++) {
-		uint8_t *d = lw_packet_data(run) + i * run->gso_size;
+		uint8_t *d = lw_packet_data(run) + (size_t)i * run->gso_size;
 		uint32_t len = i < 45 ? run->gso_size : run->len - 45 * run->gso_size;
 		uint8_t plain[2048];
 		struct lw_wire_header h;

@@ -94,7 +94,7 @@ static void rx__any_bit_turned_over__refused(void **state)
 	(void)state;
 	open_bed(&b, 2);
 	len = lane_seal(d, &k, 60, 0);
-	for (size_t bit = 8 * 8; bit < len * 8; bit++) {
+	for (size_t bit = 64; bit < len * 8; bit++) {
 		memcpy(bad, d, len);
 		bad[bit / 8] ^= (uint8_t)(1u << bit % 8);
 		if (memcmp(bad + 8, "\0\0\0\0\0\0\0\0", 8) == 0)

@@ -396,6 +396,18 @@ static void fastest__fails_in_the_race__loses(void **state)
 	assert_int_equal(engine.n_instances, 0);
 }
 
+/* and the engine asks before its thread runs */
+static void engine__cipher_gives_wrong_answers__does_not_start(void **state)
+{
+	const struct lw_module *const list[] = { &odd };
+
+	(void)state;
+	assert_int_equal(use(list, 1), 0);
+	assert_int_equal(lw_engine_start(&engine, &err), -EBADMSG);
+	assert_false(engine.core.started);
+	assert_non_null(strstr(err.text, "must not be used"));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -412,6 +424,7 @@ int main(void)
 		CASE(fastest__wrong_answers__left_out),
 		CASE(fastest__any_step_fails__left_out),
 		CASE(fastest__fails_in_the_race__loses),
+		CASE(engine__cipher_gives_wrong_answers__does_not_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
