@@ -53,10 +53,29 @@ static void null_key_destroy(void *inst, struct lw_worker *w, void *key)
 	free(k);
 }
 
-/* A worker's clock is set in its first round. */
+/* A worker that has been started does not run yet: its clock stands until its first round. */
+static int null_worker_start(void *inst, struct lw_worker *w, void **ret_state, struct lw_err *err)
+{
+	uint64_t *stands_at = malloc(sizeof(*stands_at));
+
+	(void)inst;
+	if (stands_at == NULL)
+		return lw_err_set(err, -ENOMEM, "out of memory");
+	*stands_at = w->now_us;
+	*ret_state = stands_at;
+	return 0;
+}
+
+static void null_worker_stop(void *inst, struct lw_worker *w)
+{
+	(void)inst;
+	free(w->state);
+	w->state = NULL;
+}
+
 static bool runs(const struct lw_worker *w)
 {
-	return w != NULL && w->now_us != 0;
+	return w->state != NULL && w->now_us != *(const uint64_t *)w->state;
 }
 
 static int null_key_create(void *inst, struct lw_worker *w, const uint8_t *key32, void **ret_key)
@@ -133,6 +152,8 @@ static int null_open(void *inst, struct lw_worker *w, struct lw_cipher_op *ops, 
 
 static const struct lw_life_ops null_life = { .size = sizeof(null_life),
 	                                      .create = null_create,
+	                                      .worker_start = null_worker_start,
+	                                      .worker_stop = null_worker_stop,
 	                                      .destroy = null_destroy };
 
 static const struct lw_cipher_ops null_ops = { .size = sizeof(null_ops),

@@ -25,7 +25,7 @@ static void seal__worker_runs__bytes_stay(void **state)
 		                   .status = 5 };
 
 	memset(plain, 7, sizeof(plain));
-	b->w.now_us = 1;
+	b->w.now_us++;
 	assert_int_equal(ops->key_create(b->inst, &b->w, plain, &op.key), 0);
 	assert_int_equal(ops->seal(b->inst, &b->w, &op, 1), 0);
 	assert_int_equal(op.status, 0);

@@ -28,10 +28,12 @@ int cipher_bed_setup(void **state)
 
 	assert_non_null(b);
 	lw_fake_host_init(&b->host);
-	b->w = (struct lw_worker){ .size = sizeof(b->w), .host = &b->host.host };
+	b->w = (struct lw_worker){ .size = sizeof(b->w), .now_us = 1000, .host = &b->host.host };
 	assert_int_equal(life->create(&b->host.host, NULL, &b->inst, &conf, &err), 0);
 	if (life->prepare != NULL && life->prepare(b->inst, &env, &caps, &err) != 0)
 		fail_msg("%s", err.text);
+	if (life->worker_start != NULL)
+		assert_int_equal(life->worker_start(b->inst, &b->w, &b->w.state, &err), 0);
 	*state = b;
 	return 0;
 }
@@ -40,6 +42,8 @@ int cipher_bed_teardown(void **state)
 {
 	struct cipher_bed *b = *state;
 
+	if (laneway_module.life->worker_stop != NULL)
+		laneway_module.life->worker_stop(b->inst, &b->w);
 	laneway_module.life->destroy(b->inst);
 	free(b);
 	return 0;

@@ -13,7 +13,7 @@ extern const struct lw_module laneway_module;
 
 struct cipher_bed {
 	struct lw_fake_host host;
-	struct lw_worker w; /* does not run: its clock stands at 0 */
+	struct lw_worker w; /* started, but does not run: its clock stands */
 	void *inst;         /* prepared */
 };
 
