@@ -4,8 +4,8 @@
  * there in any case, and its jobs only add to that. Of the library's manager nothing is kept but
  * three functions, which were chosen for this processor; so workers share an instance.
  *
- * Nothing is prefetched: the start of the next packet, asked for while one is sealed, gained nothing
- * even with all of them in the third cache.
+ * Nothing is prefetched: to ask for the start of the next packet while one is sealed gained
+ * nothing, even with all of them in the third cache.
  */
 #include <errno.h>
 #include <stdlib.h>

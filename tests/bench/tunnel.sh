@@ -61,10 +61,20 @@ flow() {
 # What each end does: nothing, send (superpackets are read, runs are sent), all
 declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto auto auto auto')
 
-# laneway_ends OFFLOAD TRANSPORT CIPHER: a server and a client that is connected
+# The engines of Expresslane that were built, the fastest of most machines first
+engines=()
+for engine in ipsecmb wolfcrypt openssl; do
+	[ ! -e "$LW_BUILD/modules/.libs/cipher-$engine.so" ] || engines+=($engine)
+done
+
+# laneway_ends OFFLOAD TRANSPORT CIPHER: a server and a client that is connected. CIPHER is dtls,
+# tls, expresslane/ENGINE, or null/none, which goes where Expresslane does and encrypts nothing
 laneway_ends() {
 	local READS WRITES GSO GRO lane='expresslane: { enabled: off }'
-	[ "$3" != expresslane ] || lane='expresslane: { enabled: on }'
+	case $3 in
+	expresslane/*) lane="expresslane: { cipher: ${3#*/} }" ;;
+	null/*) lane='expresslane: { cipher: "null" }' ;;
+	esac
 	# shellcheck disable=SC2034 # they are for the configurations
 	read -r READS WRITES GSO GRO <<<"${switches[$1]}"
 	server_config 'log: { level: notice }' "$lane"
@@ -147,19 +157,23 @@ medians() {
 }
 
 print_table() {
-	awk -F'\t' 'BEGIN { printf "%-12s %-7s %-5s %-11s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "cipher", "dir",
+	awk -F'\t' 'BEGIN { printf "%-12s %-7s %-5s %-21s %-4s %8s %18s %18s %20s %20s %8s\n", "tunnel", "offload", "outer", "cipher", "dir",
 		"Gbit/s", "client CPU-s/GB", "server CPU-s/GB", "client calls/GB", "server calls/GB", "retrans" }
 	function num(v, f) { return v == "null" ? "-" : sprintf(f, v) }
-	{ printf "%-12s %-7s %-5s %-11s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, $6, num($7, "%.2f"),
+	{ printf "%-12s %-7s %-5s %-21s %-4s %8.2f %18s %18s %20s %20s %8d\n", $1, $2, $3, $4, $5, $6, num($7, "%.2f"),
 		num($8, "%.2f"), num($9, "%.0f"), num($10, "%.0f"), $11 }'
 }
 
 print_json() {
 	awk -F'\t' -v kernel="$(uname -r)" -v cpus="$(nproc)" '
+	function engine() {
+		if (split($4, part, "/") == 2) return part[2]
+		return $1 == "laneway" ? "wolfssl" : $1 == "plain" ? "none" : "go"
+	}
+	function cipher() { split($4, part, "/"); return part[1] }
 	BEGIN { printf "{\"machine\":{\"kernel\":\"%s\",\"processors\":%d},\"rows\":[", kernel, cpus }
 	{ printf "%s{\"tunnel\":\"%s\",\"offload\":\"%s\",\"transport\":\"%s\",\"cipher\":\"%s\",\"engine\":\"%s\",\"direction\":\"%s\",\"streams\":1,\"clients\":1,\"workers\":1,\"gbps\":%s,\"client_cpu_s_per_gb\":%s,\"server_cpu_s_per_gb\":%s,\"client_syscalls_per_gb\":%s,\"server_syscalls_per_gb\":%s,\"retransmits\":%s}", \
-		(NR > 1 ? "," : ""), $1, $2, $3, $4, \
-		($1 == "laneway" ? "wolfssl" : $1 == "plain" ? "none" : "go"), $5, $6, $7, $8, $9, $10, $11 }
+		(NR > 1 ? "," : ""), $1, $2, $3, cipher(), engine(), $5, $6, $7, $8, $9, $10, $11 }
 	END { print "]}" }'
 }
 
@@ -175,7 +189,9 @@ for _ in $(seq "$repeats"); do
 	for direction in up down; do
 		row plain none none null $direction || bail "plain $direction"
 		for offload in none send all; do
-			for cipher in dtls expresslane; do
+			ciphers=(dtls "expresslane/${engines[0]}")
+			[ $offload != all ] || ciphers=(dtls "${engines[@]/#/expresslane/}" null/none)
+			for cipher in "${ciphers[@]}"; do
 				row laneway $offload udp $cipher $direction ||
 					bail "laneway $offload udp $cipher $direction"
 			done
