@@ -21,7 +21,7 @@ AC_DEFUN([LW_CIPHER_LIBRARY], [
 		lw_ciphers="$lw_ciphers, $1"
 	], [
 		lw_no_ciphers="$lw_no_ciphers
-    cipher-$1 is left out: $(test "$with_$1" = no && echo "--without-$1" || echo "no $2"); $6"
+    without cipher-$1 ($(test "$with_$1" = no && echo "as asked for" || echo "no $2")): $6"
 	])
 ])
 
@@ -35,11 +35,11 @@ AC_DEFUN([LW_CIPHERS], [
 		IMB_MGR *m = alloc_mb_mgr(0);
 		init_mb_mgr_auto(m, 0);
 		return m->gcm256_enc == 0 || m->gcm256_dec == 0 || m->gcm256_pre == 0;],
-		[where the processor has VAES, Expresslane costs twice as much])
+		[on a processor with VAES, sealing a packet takes more than twice as long])
 	PKG_CHECK_MODULES([LIBCRYPTO], [libcrypto >= 3.0], [:], [:])
 	LW_CIPHER_LIBRARY([openssl], [OpenSSL 3 (libssl-dev)], [LIBCRYPTO], [
 #include <openssl/evp.h>], [return EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL) == NULL;],
-		[a second opinion only])
+		[nothing, where the others are faster])
 	AM_CONDITIONAL([HAVE_IPSECMB], [test "$lw_have_ipsecmb" = yes])
 	AM_CONDITIONAL([HAVE_LIBCRYPTO], [test "$lw_have_openssl" = yes])
 ])

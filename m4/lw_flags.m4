@@ -100,5 +100,5 @@ AC_DEFUN([LW_SUMMARY], [
     ciphers         $lw_ciphers
     wolfSSL         $lw_wolfssl_version: $lw_wolfssl_can])
 	AS_IF([test -n "$lw_wolfssl_cannot"], [AC_MSG_WARN([this wolfSSL $lw_wolfssl_cannot])])
-	AS_IF([test -n "$lw_no_ciphers"], [AC_MSG_NOTICE([of the ciphers $lw_no_ciphers])])
+	AS_IF([test -n "$lw_no_ciphers"], [AC_MSG_NOTICE([this build is$lw_no_ciphers])])
 ])

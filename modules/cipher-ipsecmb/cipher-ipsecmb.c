@@ -13,16 +13,7 @@
 
 #include <laneway/module.h>
 
-/* the library's header does not meet our warnings */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wredundant-decls"
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#define LINUX 1 /* it aligns its structures then */
-#include <intel-ipsec-mb.h>
-#pragma GCC diagnostic pop
+#include "library.h"
 
 #define TAG_BYTES 16
 #define NEEDED    (IMB_FEATURE_AESNI | IMB_FEATURE_PCLMULQDQ)

@@ -2,16 +2,7 @@
 /* cipher-ipsecmb against known answers and wolfCrypt, where it cannot run, and that it wipes. */
 #include <errno.h>
 
-#define LINUX 1
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wredundant-decls"
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#include <intel-ipsec-mb.h>
-#pragma GCC diagnostic pop
-
+#include "library.h"
 #include "module/cipher_check.h"
 #include "unit/cipher_bed.h"
 

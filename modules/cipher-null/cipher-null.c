@@ -95,28 +95,28 @@ static int null_key_create(void *inst, struct lw_worker *w, const uint8_t *key32
 	return 0;
 }
 
-static void copy(const struct lw_cipher_op *op)
+static void *real_key(const struct lw_cipher_op *op)
 {
-	if (op->dst != op->src)
-		memcpy(op->dst, op->src, op->len);
+	return ((const struct null_key *)op->key)->real;
 }
 
-static int with_real_key(int (*fn)(void *inst, struct lw_worker *w, struct lw_cipher_op *ops,
-                                   uint32_t n),
-                         void *inst, struct lw_worker *w, struct lw_cipher_op *op)
+/* either way: to the real cipher what has a real key; what has none stays as it is */
+static int pass(void *inst, struct lw_worker *w, struct lw_cipher_op *op,
+                int (*real)(void *inst, struct lw_worker *w, struct lw_cipher_op *ops, uint32_t n))
 {
-	struct lw_cipher_op real = *op;
+	struct lw_cipher_op with_key = *op;
 	int r;
 
-	real.key = ((const struct null_key *)op->key)->real;
-	r = fn(inst, w, &real, 1);
-	op->status = real.status;
+	with_key.key = real_key(op);
+	if (with_key.key == NULL) {
+		if (op->dst != op->src)
+			memcpy(op->dst, op->src, op->len);
+		op->status = 0;
+		return 0;
+	}
+	r = real(inst, w, &with_key, 1);
+	op->status = with_key.status;
 	return r;
-}
-
-static bool is_real(const struct lw_cipher_op *op)
-{
-	return ((const struct null_key *)op->key)->real != NULL;
 }
 
 static int null_seal(void *inst, struct lw_worker *w, struct lw_cipher_op *ops, uint32_t n)
@@ -124,13 +124,9 @@ static int null_seal(void *inst, struct lw_worker *w, struct lw_cipher_op *ops, 
 	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		if (is_real(&ops[i])) {
-			r = with_real_key(real_ops()->seal, inst, w, &ops[i]);
-			continue;
-		}
-		copy(&ops[i]);
-		memset(ops[i].tag, 0, TAG_BYTES);
-		ops[i].status = 0;
+		if (real_key(&ops[i]) == NULL)
+			memset(ops[i].tag, 0, TAG_BYTES);
+		r = pass(inst, w, &ops[i], real_ops()->seal);
 	}
 	return r;
 }
@@ -139,14 +135,8 @@ static int null_open(void *inst, struct lw_worker *w, struct lw_cipher_op *ops, 
 {
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
-		if (is_real(&ops[i])) {
-			r = with_real_key(real_ops()->open, inst, w, &ops[i]);
-			continue;
-		}
-		copy(&ops[i]);
-		ops[i].status = 0;
-	}
+	for (uint32_t i = 0; r == 0 && i < n; i++)
+		r = pass(inst, w, &ops[i], real_ops()->open);
 	return r;
 }
 

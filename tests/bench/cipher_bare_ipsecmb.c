@@ -3,15 +3,7 @@
 
 #include <errno.h>
 
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wpedantic"
-#pragma GCC diagnostic ignored "-Wundef"
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wredundant-decls"
-#pragma GCC diagnostic ignored "-Wstrict-prototypes"
-#define LINUX 1 /* it aligns its structures then */
-#include <intel-ipsec-mb.h>
-#pragma GCC diagnostic pop
+#include "../../modules/cipher-ipsecmb/library.h"
 
 static IMB_MGR *mgr;
 static struct gcm_key_data expanded;
