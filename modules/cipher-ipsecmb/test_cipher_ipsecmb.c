@@ -6,17 +6,18 @@
 #include "module/cipher_check.h"
 #include "unit/cipher_bed.h"
 
+static bool no_memory;
+static uint64_t features_lacking;
+static const void *watched; /* a block whose bytes are looked at when it is freed */
+static bool was_wiped;
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
 void *__real_aligned_alloc(size_t alignment, size_t size);
 void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void __real_free(void *p);
 void __wrap_free(void *p);
 IMB_MGR *__real_alloc_mb_mgr(uint64_t flags);
 IMB_MGR *__wrap_alloc_mb_mgr(uint64_t flags);
-
-static bool no_memory;
-static uint64_t features_lacking;
-static const void *watched; /* a block whose bytes are looked at when it is freed */
-static bool was_wiped;
 
 void *__wrap_aligned_alloc(size_t alignment, size_t size)
 {
@@ -43,6 +44,8 @@ IMB_MGR *__wrap_alloc_mb_mgr(uint64_t flags)
 		mgr->features &= ~features_lacking;
 	return mgr;
 }
+
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static int setup(void **state)
 {

@@ -7,6 +7,15 @@
 #include "module/cipher_check.h"
 #include "unit/cipher_bed.h"
 
+/* calls until one fails, 0: none does */
+static unsigned fail_fetch, fail_new, fail_init, fail_update;
+
+static bool fails(unsigned *left)
+{
+	return *left > 0 && --*left == 0;
+}
+
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the linker's names */
 EVP_CIPHER *__real_EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm,
                                     const char *properties);
 EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm,
@@ -25,14 +34,6 @@ int __real_EVP_DecryptUpdate(EVP_CIPHER_CTX *c, unsigned char *out, int *outl,
                              const unsigned char *in, int inl);
 int __wrap_EVP_DecryptUpdate(EVP_CIPHER_CTX *c, unsigned char *out, int *outl,
                              const unsigned char *in, int inl);
-
-/* calls until one fails, 0: none does */
-static unsigned fail_fetch, fail_new, fail_init, fail_update;
-
-static bool fails(unsigned *left)
-{
-	return *left > 0 && --*left == 0;
-}
 
 EVP_CIPHER *__wrap_EVP_CIPHER_fetch(OSSL_LIB_CTX *ctx, const char *algorithm,
                                     const char *properties)
@@ -62,6 +63,8 @@ int __wrap_EVP_DecryptUpdate(EVP_CIPHER_CTX *c, unsigned char *out, int *outl,
 {
 	return fails(&fail_update) ? 0 : __real_EVP_DecryptUpdate(c, out, outl, in, inl);
 }
+
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 static void module__descriptor__is_in_order(void **state)
 {
