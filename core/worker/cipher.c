@@ -170,13 +170,14 @@ int lw_cipher_use(struct lw_engine *e, const struct lw_cipher_plan *plan, uint32
 	}
 	for (uint32_t i = 0; i < plan->n; i++) {
 		const struct lw_module *m = plan->modules[i];
-		int r = use_one(e, m, role, inside_mtu, err);
+		struct lw_err reason = { 0 };
+		int r = use_one(e, m, role, inside_mtu, &reason);
 
 		if (r == 0)
 			return taken(m, plan, why, ret_rotate_us);
-		if (r != -EOPNOTSUPP)
-			return r;
-		lw_log_write(LW_LOG_WARN, WHO, "%s cannot be used: %s", m->name, err->text);
+		if (r != -EOPNOTSUPP || i + 1 == plan->n)
+			return lw_err_set(err, r, "%s cannot be used: %s", m->name, reason.text);
+		lw_log_write(LW_LOG_WARN, WHO, "%s cannot be used: %s", m->name, reason.text);
 	}
 	return none();
 }

@@ -25,7 +25,7 @@ struct lw_cipher_plan {
  *
  * Context: control thread, before lw_engine_attach().
  * Return:  0, or a negative errno with a sentence; of an order, only -EOPNOTSUPP moves on to the
- *          next.
+ *          next, and of the last it is the answer: who names ciphers wants one of them.
  */
 int lw_cipher_use(struct lw_engine *e, const struct lw_cipher_plan *plan, uint32_t role,
                   uint32_t inside_mtu, uint64_t *ret_rotate_us, struct lw_err *err);

@@ -64,7 +64,7 @@ declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto
 # The engines of Expresslane that were built, the fastest of most machines first
 engines=()
 for engine in ipsecmb wolfcrypt openssl; do
-	[ ! -e "$LW_BUILD/modules/.libs/cipher-$engine.so" ] || engines+=($engine)
+	[ ! -e "$LW_BUILD/modules/.libs/cipher-$engine.so" ] || engines+=("$engine")
 done
 
 # laneway_ends OFFLOAD TRANSPORT CIPHER: a server and a client that is connected. CIPHER is dtls,
@@ -192,7 +192,7 @@ for _ in $(seq "$repeats"); do
 			ciphers=(dtls "expresslane/${engines[0]}")
 			[ $offload != all ] || ciphers=(dtls "${engines[@]/#/expresslane/}" null/none)
 			for cipher in "${ciphers[@]}"; do
-				row laneway $offload udp $cipher $direction ||
+				row laneway $offload udp "$cipher" $direction ||
 					bail "laneway $offload udp $cipher $direction"
 			done
 		done

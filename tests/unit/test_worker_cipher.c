@@ -252,15 +252,18 @@ static void use__several__first_that_the_system_can_do(void **state)
 	assert_ptr_equal(engine.core.path.lane.cipher, laneway_module.ops.cipher);
 }
 
-static void use__none_can_be_used__off(void **state)
+static void use__none_can_be_used__ends_the_start(void **state)
 {
-	const struct lw_module *const list[] = { &odd };
+	const struct lw_module *const list[] = { &odd, &odd };
 
 	(void)state;
 	prepare_r = -EOPNOTSUPP;
-	assert_int_equal(use(list, 1), 0);
-	assert_int_equal(rotate_us, 0);
-	assert_int_equal(engine.n_instances, 0);
+	for (uint32_t n = 1; n <= 2; n++) {
+		assert_int_equal(use(list, n), -EOPNOTSUPP);
+		assert_non_null(strstr(err.text, "cipher-odd cannot be used: "));
+		assert_int_equal(rotate_us, 0);
+		assert_int_equal(engine.n_instances, 0);
+	}
 }
 
 static void use__another_error__ends_the_start(void **state)
@@ -418,7 +421,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(use__none__off),
 		CASE(use__several__first_that_the_system_can_do),
-		CASE(use__none_can_be_used__off),
+		CASE(use__none_can_be_used__ends_the_start),
 		CASE(use__another_error__ends_the_start),
 		CASE(examine__wrong_answers__refused_by_name),
 		CASE(fastest__either_order_and_direction__the_fast_one),
