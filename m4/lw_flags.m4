@@ -97,6 +97,8 @@ AC_DEFUN([LW_SUMMARY], [
     compiler        $CC $CFLAGS
     modules         $(test "$enable_static_modules" = yes && echo "linked into the programs" || echo "shared, in $libdir/laneway/modules")
     hardening       $enable_hardening    sanitizers $enable_sanitizers    tests $enable_tests
+    ciphers         $lw_ciphers
     wolfSSL         $lw_wolfssl_version: $lw_wolfssl_can])
 	AS_IF([test -n "$lw_wolfssl_cannot"], [AC_MSG_WARN([this wolfSSL $lw_wolfssl_cannot])])
+	AS_IF([test -n "$lw_no_ciphers"], [AC_MSG_NOTICE([this build is$lw_no_ciphers])])
 ])

@@ -193,6 +193,7 @@ static int open_tunnel(struct lw_attempts *a, struct lw_attempt *at, struct lw_p
 		                         .stream = port->tcp,
 		                         .minor = LW_WIRE_MINOR_MAX,
 		                         .pool = &a->core->path.chunks,
+		                         .lane = &a->core->path.lane,
 		                         .counters = &a->core->path.sessions,
 		                         .serial = ++a->serial };
 	struct lw_tunnel *t;

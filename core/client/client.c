@@ -39,6 +39,7 @@ struct client {
 	struct lw_control *control;
 	struct lw_resolve *resolve; /* NULL: no name is being looked up */
 	struct lw_err *err;
+	uint64_t lane_rotate_us;
 	int result;
 	const char *tun_name; /* NULL: the inside is no device */
 	bool own_queue;       /* its queue has the length that the configuration asks for */
@@ -338,6 +339,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 		lw_json_string(out, "cipher", c->online_tls.cipher);
 		lw_json_string(out, "group", c->online_tls.group);
 	}
+	lw_json_string(out, "expresslane", lw_cipher_name(&c->engine));
 	lw_json_uint(out, "connects", c->connects);
 	lw_json_uint(out, "rtt_us", load(&c->engine.core.path.sessions.rtt_us));
 	lw_engine_status(&c->engine, out, NULL, NULL);
@@ -424,6 +426,7 @@ static void make_attempts(struct client *c)
 		                           .outside_mtu = c->plan->outside_mtu,
 		                           .inside_mtu = c->plan->mtu,
 		                           .state_bytes = c->engine.state_bytes,
+		                           .lane_rotate_us = c->lane_rotate_us,
 		                           .stale_us = STALE_US,
 		                           .user = c->plan->user,
 		                           .password = c->plan->password,
@@ -485,6 +488,9 @@ static int start(struct client *c)
 		r = open_control(c);
 	if (r == 0)
 		r = use_outside(c);
+	if (r == 0)
+		r = lw_cipher_use(&c->engine, &c->plan->lane, LW_ROLE_CLIENT, c->plan->mtu,
+		                  &c->lane_rotate_us, c->err);
 	if (r == 0)
 		r = use_inside(c, &inside);
 	if (r == 0)

@@ -10,6 +10,7 @@
 
 #include "client/attempts.h"
 #include "client/netconf.h"
+#include "worker/cipher.h"
 
 #define LW_CLIENT_INSIDES 4u
 
@@ -34,6 +35,7 @@ struct lw_client_plan {
 	struct lw_client_use udp; /* module NULL where no server needs it, as of tcp */
 	struct lw_client_use tcp;
 	uint32_t n_inside;
+	struct lw_cipher_plan lane; /* Expresslane */
 	const uint8_t *ca_pem;
 	size_t ca_len;
 	const char *server_name;

@@ -228,7 +228,7 @@ static struct material material;
 static void check(struct lw_conf *c, void *options)
 {
 	struct material *m = &material;
-	const struct lw_client_options *o = options;
+	struct lw_client_options *o = options;
 
 	m->conf = c;
 	make_servers(m, o);
@@ -237,6 +237,7 @@ static void check(struct lw_conf *c, void *options)
 	make_password(m, o);
 	make_routes(m, o);
 	make_outside(m, o);
+	lw_expresslane_find(c, &o->expresslane);
 	if (o->reconnect.min_us > o->reconnect.max_us)
 		lw_conf_error(c, &o->reconnect.min_us, "reconnect: min is above max");
 	if (o->network.mtu + 81 > o->network.outside_mtu)
@@ -254,6 +255,12 @@ static void make_plan(struct material *m, const struct lw_client_options *o)
 		p->inside[p->n_inside].module = uses[i].module;
 		p->inside[p->n_inside++].opts = uses[i].opts;
 	}
+	p->lane = (struct lw_cipher_plan){
+		.modules = o->expresslane.modules,
+		.n = o->expresslane.enabled ? o->expresslane.n_modules : 0,
+		.fastest = o->expresslane.fastest,
+		.rotate_us = (uint64_t)o->expresslane.rotate_us,
+	};
 	p->ca_pem = m->ca;
 	p->ca_len = m->ca_len;
 	p->server_name = o->identity.server_name;

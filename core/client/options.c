@@ -167,6 +167,11 @@ static const struct lw_option table[] = {
 	  .flags = LW_OPTF_LIST,
 	  AT(outside),
 	  .max = 2 },
+	{ .name = "expresslane",
+	  .doc = "the short way for data",
+	  .section = lw_expresslane_table,
+	  .type = LW_OPT_SECTION,
+	  AT(expresslane) },
 	{ .name = "routes",
 	  .def = "default",
 	  .doc = "what goes into the tunnel: default (all IPv4), lan (all but private networks), "

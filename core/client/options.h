@@ -5,6 +5,7 @@
 #include <laneway/option.h>
 
 #include "conf/conf.h"
+#include "conf/expresslane.h"
 
 /* what laneway.yaml fills */
 struct lw_client_options {
@@ -24,8 +25,9 @@ struct lw_client_options {
 	} network;
 	struct lw_list inside;  /* of struct lw_conf_use */
 	struct lw_list outside; /* of struct lw_conf_use */
-	struct lw_list routes;  /* of const char * */
-	int32_t cipher;         /* enum lw_tls_cipher */
+	struct lw_expresslane_options expresslane;
+	struct lw_list routes; /* of const char * */
+	int32_t cipher;        /* enum lw_tls_cipher */
 	struct {
 		int64_t min_us;
 		int64_t max_us;

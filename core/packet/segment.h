@@ -72,6 +72,17 @@ static inline uint32_t lw_seg_len_max(const struct lw_seg *g)
 	return g->count > 1 ? (uint32_t)g->hl + g->super->gso_size : g->super->len;
 }
 
+/* lw_seg_len_next() - bytes of the next segment; there must be one */
+static inline uint32_t lw_seg_len_next(const struct lw_seg *g)
+{
+	uint32_t left;
+
+	if (g->count == 1)
+		return g->super->len;
+	left = g->payload - g->next * g->super->gso_size;
+	return g->hl + (left < g->super->gso_size ? left : g->super->gso_size);
+}
+
 /**
  * lw_seg_copy() - write the next segment somewhere else
  *

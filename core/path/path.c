@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "path/path_priv.h"
 
 /* --- memory --- */
@@ -114,6 +115,7 @@ void lw_path_fini(struct lw_path *p)
 		batch_destroy(p->ports[i].wire);
 	}
 	lw_chunk_pool_fini(&p->chunks);
+	lw_lane_env_fini(&p->lane);
 }
 
 /* --- what every call to a tunnel is followed by --- */
@@ -277,9 +279,21 @@ static void reap(struct lw_path *p)
 	}
 }
 
+/* Once: the sessions that notice go on in DTLS. */
+static void tell_broken(struct lw_path *p)
+{
+	p->lane.broken = false;
+	if (!p->lane_told)
+		lw_log_write(LW_LOG_ERROR, "expresslane",
+		             "the cipher has failed, sessions fall back to DTLS");
+	p->lane_told = true;
+}
+
 void lw_path_flush(struct lw_path *p, uint64_t at)
 {
 	lw_path_flush_inside(p, at);
 	lw_path_flush_outside(p, at);
 	reap(p);
+	if (p->lane.broken)
+		tell_broken(p);
 }

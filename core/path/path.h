@@ -15,6 +15,7 @@
 #include "packet/coalesce.h"
 #include "path/chain.h"
 #include "path/send.h"
+#include "session/expresslane.h"
 #include "session/tunnel.h"
 
 #define LW_PATH_PORTS 32u
@@ -133,6 +134,8 @@ struct lw_path {
 	struct lw_chunk_pool chunks;
 	struct lw_counters sessions;
 	struct lw_path_counters counters;
+	bool lane_told;
+	struct lw_lane_env lane; /* for the sessions; without a cipher there is no Expresslane */
 };
 
 /**

@@ -23,12 +23,13 @@ struct files {
 /* Rules across options, and what only a look at a file can tell. */
 static void check(struct lw_conf *c, void *options)
 {
-	const struct lw_server_options *o = options;
+	struct lw_server_options *o = options;
 	uint8_t *bytes = NULL;
 	size_t len = 0;
 	int r = lw_file_read(o->identity.certificate, &bytes, &len);
 
 	free(bytes);
+	lw_expresslane_find(c, &o->expresslane);
 	if (r < 0)
 		lw_conf_error(c, &o->identity.certificate,
 		              "certificate: cannot read '%s': %s; ./run makes one",
@@ -80,6 +81,10 @@ static struct lw_server_plan make_plan(const struct lw_server_options *o, const 
 		.max_sessions = (uint32_t)o->limits.sessions,
 		.handshakes_per_s = (uint64_t)o->limits.handshakes,
 		.idle_us = (uint64_t)o->limits.idle_us,
+		.cipher = { .modules = o->expresslane.modules,
+		            .n = o->expresslane.enabled ? o->expresslane.n_modules : 0,
+		            .fastest = o->expresslane.fastest,
+		            .rotate_us = (uint64_t)o->expresslane.rotate_us },
 		.control_socket = o->control.socket,
 		.control_group = o->control.group,
 	};

@@ -5,6 +5,7 @@
 #include <laneway/option.h>
 
 #include "conf/conf.h"
+#include "conf/expresslane.h"
 
 /* what lanewayd.yaml fills */
 struct lw_server_options {
@@ -19,8 +20,9 @@ struct lw_server_options {
 		struct lw_addr dns;
 		int64_t mtu;
 	} network;
-	struct lw_list inside; /* of struct lw_conf_use, as the next three */
+	struct lw_list inside; /* of struct lw_conf_use, as all lists here */
 	struct lw_list outside;
+	struct lw_expresslane_options expresslane;
 	struct lw_list chain;
 	struct lw_list auth;
 	struct {

@@ -112,6 +112,7 @@ int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *t
 		                         .stream = port->tcp,
 		                         .minor = minor,
 		                         .pool = &s->core->path.chunks,
+		                         .lane = &s->core->path.lane,
 		                         .counters = &s->core->path.sessions,
 		                         .serial = ++s->serial };
 	struct lw_record *rec = calloc(1, sizeof(*rec));

@@ -30,6 +30,7 @@ struct server {
 	struct lw_sessions sessions;
 	struct lw_tunnel_conf conf;
 	struct lw_tls_ctx *tls;
+	uint64_t lane_rotate_us;
 	struct lw_addr tun_address; /* the system's own inside */
 	struct lw_control *control;
 	struct lw_mail stop;
@@ -64,6 +65,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "workers", 1);
 	lw_json_uint(out, "sessions", load(&s->sessions.n));
 	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
+	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->sessions.pool));
 	lw_engine_status(&s->engine, out, write_counters, s);
 	return 0;
@@ -183,6 +185,7 @@ static int make_sessions(struct server *s, struct lw_err *err)
 		                           .client_address = plan->client_address,
 		                           .server_address = plan->server_address,
 		                           .dns = plan->dns,
+		                           .lane_rotate_us = s->lane_rotate_us,
 		                           .key_update_us = KEY_UPDATE_US,
 		                           .stale_us = STALE_US,
 		                           .idle_us = plan->idle_us };
@@ -228,6 +231,9 @@ static int start(struct server *s, struct lw_err *err)
 		r = use_modules(s, &s->plan->outside, err);
 	if (r == 0)
 		r = use_modules(s, &s->plan->chain, err);
+	if (r == 0)
+		r = lw_cipher_use(&s->engine, &s->plan->cipher, LW_ROLE_SERVER, s->plan->mtu,
+		                  &s->lane_rotate_us, err);
 	if (r == 0)
 		r = open_control(s, err);
 	if (r == 0)

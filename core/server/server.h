@@ -7,6 +7,8 @@
 
 #include <laneway/module.h>
 
+#include "worker/cipher.h"
+
 #define LW_SERVER_USES 16u
 
 /* one use of a module, as configured */
@@ -26,6 +28,7 @@ struct lw_server_plan {
 	struct lw_uses outside;
 	struct lw_uses chain;
 	struct lw_uses auth;
+	struct lw_cipher_plan cipher;
 	const uint8_t *cert_pem;
 	size_t cert_len;
 	const uint8_t *key_pem;

@@ -34,6 +34,24 @@
 	X(HEADER_REJECTED, "header_rejected")                                                      \
 	X(SESSION_ID_MISMATCH, "session_id_mismatch")                                              \
 	X(EXPRESSLANE_UNWANTED, "expresslane_unwanted")                                            \
+	X(EXPRESSLANE_OFFERS_TX, "expresslane_offers_tx")                                          \
+	X(EXPRESSLANE_OFFERS_RX, "expresslane_offers_rx")                                          \
+	X(EXPRESSLANE_KEYS_TX, "expresslane_keys_tx")                                              \
+	X(EXPRESSLANE_KEYS_RX, "expresslane_keys_rx")                                              \
+	X(EXPRESSLANE_KEY_FAILED, "expresslane_key_failed")                                        \
+	X(EXPRESSLANE_UNANSWERED, "expresslane_unanswered")                                        \
+	X(EXPRESSLANE_STALE, "expresslane_stale")                                                  \
+	X(EXPRESSLANE_REFUSED, "expresslane_refused")                                              \
+	X(EXPRESSLANE_VERSION_KEPT, "expresslane_version_kept")                                    \
+	X(EXPRESSLANE_DEGRADED, "expresslane_degraded")                                            \
+	X(EXPRESSLANE_TX, "expresslane_tx")                                                        \
+	X(EXPRESSLANE_RX, "expresslane_rx")                                                        \
+	X(EXPRESSLANE_TRUNCATED, "expresslane_truncated")                                          \
+	X(EXPRESSLANE_NO_KEY, "expresslane_no_key")                                                \
+	X(EXPRESSLANE_REPLAYED, "expresslane_replayed")                                            \
+	X(EXPRESSLANE_AUTH_FAILED, "expresslane_auth_failed")                                      \
+	X(EXPRESSLANE_ENCODED, "expresslane_encoded")                                              \
+	X(EXPRESSLANE_CIPHER_FAILED, "expresslane_cipher_failed")                                  \
 	X(KEY_UPDATES, "key_updates")                                                              \
 	X(AUTH_REPEATED, "auth_repeated")                                                          \
 	X(PINGS_TX, "pings_tx")                                                                    \

@@ -21,7 +21,7 @@ enum reaction {
 enum column { CLIENT_AUTHENTICATING, CLIENT_ONLINE, SERVER_LINK_UP, SERVER_ONLINE };
 
 /* EncodingResponse without a codec ends the session, EncodingRequest without one is ignored:
- * wire.md 2.12. ExpresslaneConfig is answered while online, so that the peer stops asking. */
+ * wire.md 2.12. */
 static const uint8_t reactions[LW_FRAME_TYPES][4] = {
 	[LW_FRAME_NOOP] = { IGNORE, IGNORE, IGNORE, IGNORE },
 	[LW_FRAME_PING] = { STATE, ACCEPT, STATE, ACCEPT },
@@ -51,9 +51,15 @@ static enum column column_of(const struct lw_tunnel *t)
 
 static void on_ping(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k)
 {
-	const struct lw_frame pong = { .type = LW_FRAME_PONG, .ping = { .id = f->ping.id } };
+	lw_send_keepalive(t, LW_FRAME_PONG, f->ping.id, at, k);
+}
 
-	lw_send_frame(t, &pong, at, k);
+static void on_pong(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k)
+{
+	if (f->ping.id != 0)
+		return; /* answers a probe */
+	lw_tunnel_pong(t, at);
+	lw_lane_pong(t, &f->ping, at, k);
 }
 
 /* Copies what the frame's views show: they point into the datagram. */
@@ -136,23 +142,6 @@ static int on_fragment(struct lw_tunnel *t, const struct lw_frame *f, uint64_t a
 	return 0;
 }
 
-/*
- * Expresslane is not offered here, so the offer is acknowledged and nothing is offered back: the
- * peer then never sends an Expresslane packet (wire.md 7.3).
- */
-static void on_expresslane(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at,
-                           struct lw_sink *k)
-{
-	struct lw_frame ack = *f;
-
-	if (f->expresslane.ack)
-		return;
-	ack.expresslane.ack = true;
-	if (ack.expresslane.version != 1)
-		ack.expresslane.version = 2;
-	lw_send_frame(t, &ack, at, k);
-}
-
 static int accept_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw_packet *from,
                         uint64_t at, struct lw_sink *k)
 {
@@ -161,8 +150,7 @@ static int accept_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw
 		on_ping(t, f, at, k);
 		return 0;
 	case LW_FRAME_PONG:
-		if (f->ping.id == 0)
-			lw_tunnel_pong(t, at);
+		on_pong(t, f, at, k);
 		return 0;
 	case LW_FRAME_AUTH_REQUEST:
 		on_auth_request(t, f, at, k);
@@ -176,7 +164,7 @@ static int accept_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw
 	case LW_FRAME_ENCODED_DATA_FRAG:
 		return on_fragment(t, f, at, k);
 	case LW_FRAME_EXPRESSLANE_CONFIG:
-		on_expresslane(t, f, at, k);
+		lw_lane_config(t, &f->expresslane, at, k);
 		return 0;
 	default:
 		return 0;

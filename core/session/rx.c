@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/wipe.h"
 #include "packet/ipv4.h"
 #include "session/tunnel_priv.h"
 #include "wire/header.h"
@@ -64,6 +65,13 @@ static int bad_frame(struct lw_tunnel *t, int error, uint64_t at, struct lw_sink
 	return fatal ? lw_tunnel_fail(t, LW_CLOSE_PROTOCOL, at, k) : 0;
 }
 
+/* A key stays nowhere but in its place. */
+static void wipe_key(const struct lw_packet *from, const struct lw_frame *f)
+{
+	if (f->type == LW_FRAME_EXPRESSLANE_CONFIG)
+		lw_wipe(from->buf + (f->expresslane.key - from->buf), LW_FRAME_KEY_LEN);
+}
+
 /*
  * All frames of some plaintext. *ret_left: bytes at the end that are the head of a frame. After an
  * unknown frame on UDP the rest of the record is left out (wire.md 2.1, REC).
@@ -90,6 +98,7 @@ static int rx_frames(struct lw_tunnel *t, struct lw_packet *from, const uint8_t 
 		p += n;
 		len -= (size_t)n;
 		r = lw_tunnel_frame(t, &f, from, at, k);
+		wipe_key(from, &f);
 		if (r < 0)
 			return r;
 		frames += r;
@@ -156,14 +165,14 @@ static int rx_tls(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size
 	return frames;
 }
 
-/* After a datagram with at least one frame: wire.md 6.1. */
-static void accepted(struct lw_tunnel *t, const struct lw_wire_header *h, uint64_t at)
+/* After a datagram with at least one frame, or an Expresslane packet: wire.md 6.1. */
+void lw_tunnel_accepted(struct lw_tunnel *t, uint64_t session, uint64_t at)
 {
 	lw_tunnel_heard(t, at);
-	if (h->session == t->id || h->session == LW_WIRE_ID_EMPTY)
+	if (session == t->id || session == LW_WIRE_ID_EMPTY)
 		return;
 	if (t->conf->role == LW_ROLE_CLIENT)
-		t->id = h->session;
+		t->id = session;
 	else
 		lw_count(t->counters, LW_CTR_SESSION_ID_MISMATCH);
 }
@@ -172,6 +181,7 @@ static int rx_piece(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, si
                     uint64_t at, struct lw_sink *k)
 {
 	struct lw_wire_header h;
+	int before = 0;
 	int frames;
 
 	if (lw_wire_header_parse(p, len, &h) < 0) {
@@ -186,14 +196,18 @@ static int rx_piece(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, si
 		lw_count(t->counters, LW_CTR_HEADER_REJECTED);
 		return 0;
 	}
-	if (h.expresslane) {
-		lw_count(t->counters, LW_CTR_EXPRESSLANE_UNWANTED);
-		return 0;
-	}
-	frames = rx_tls(t, dgram, p + LW_WIRE_HEADER_LEN, len - LW_WIRE_HEADER_LEN, at, k);
+	p += LW_WIRE_HEADER_LEN;
+	len -= LW_WIRE_HEADER_LEN;
+	if (h.expresslane)
+		return lw_lane_rx(t, dgram, p, len, h.session, at, k);
+	if (lw_lane_waits(t))
+		before = lw_lane_rx_run(t, dgram, at, k);
+	if (before < 0)
+		return before;
+	frames = rx_tls(t, dgram, p, len, at, k);
 	if (frames > 0)
-		accepted(t, &h, at);
-	return frames;
+		lw_tunnel_accepted(t, h.session, at);
+	return frames < 0 ? frames : before + frames;
 }
 
 int lw_tunnel_rx(struct lw_tunnel *t, struct lw_packet *dgram, uint64_t at, struct lw_sink *k)
@@ -202,20 +216,22 @@ int lw_tunnel_rx(struct lw_tunnel *t, struct lw_packet *dgram, uint64_t at, stru
 	size_t left = dgram->len;
 	size_t stride = dgram->gso_size > 0 ? dgram->gso_size : left;
 	int frames = 0;
+	int r;
 
 	if (t->state == LW_TUNNEL_CLOSED)
 		return -ESHUTDOWN;
 	while (left > 0) {
 		size_t n = left < stride ? left : stride;
-		int r = rx_piece(t, dgram, p, n, at, k);
 
+		r = rx_piece(t, dgram, p, n, at, k);
 		if (r < 0)
 			return r;
 		frames += r;
 		p += n;
 		left -= n;
 	}
-	return frames;
+	r = lw_lane_waits(t) ? lw_lane_rx_run(t, dgram, at, k) : 0;
+	return r < 0 ? r : frames + r;
 }
 
 /* What is left of the plaintext waits for the rest of its frame. */

@@ -91,7 +91,6 @@ static int tick_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 /* wire.md 5.2, "Client keepalive machine" */
 static void tick_keepalive(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
-	const struct lw_frame ping = { .type = LW_FRAME_PING };
 	uint64_t quiet_until = t->last_rx_us + t->conf->keepalive_us;
 
 	if (at < quiet_until) {
@@ -104,7 +103,7 @@ static void tick_keepalive(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	t->keepalive_due = true;
 	t->ping_sent_us = at;
 	lw_count(t->counters, LW_CTR_PINGS_TX);
-	lw_send_frame(t, &ping, at, k);
+	lw_send_keepalive(t, LW_FRAME_PING, 0, at, k);
 }
 
 static int tick_idle(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
@@ -123,6 +122,7 @@ uint64_t lw_tunnel_deadline(const struct lw_tunnel *t)
 		return LW_NEVER;
 	d = earlier(d, earlier(t->auth_until, t->stale_at));
 	d = earlier(d, earlier(t->idle_at, t->ping_at));
+	d = earlier(d, lw_lane_deadline(t->lane));
 	return earlier(d, t->dead_at);
 }
 
@@ -142,6 +142,8 @@ int lw_tunnel_tick(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 		r = tick_login(t, at, k);
 	if (r == 0 && at >= t->ping_at)
 		tick_keepalive(t, at, k);
+	if (r == 0)
+		lw_lane_tick(t, at, k);
 	if (r == 0 && at >= t->idle_at)
 		r = tick_idle(t, at, k);
 	return r;

@@ -61,6 +61,7 @@ int lw_tunnel_create(const struct lw_tunnel_conf *conf, const struct lw_tunnel_s
 		.conf = conf,
 		.counters = start->counters,
 		.tls = start->tls,
+		.lane_env = start->lane,
 		.endpoint = start->endpoint,
 		.is_stream = start->stream,
 		.aggressive = conf->role == LW_ROLE_CLIENT && !start->stream,
@@ -108,6 +109,7 @@ void lw_tunnel_destroy(struct lw_tunnel *t)
 	lw_tls_destroy(t->tls);
 	lw_stream_fini(&t->stream);
 	lw_reassembly_destroy(t->reassembly);
+	lw_lane_destroy(t->lane);
 	free(t->carry);
 	free(t->s.state);
 	free(t);
@@ -215,6 +217,7 @@ void lw_tunnel_go_online(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	}
 	lw_count(t->counters, LW_CTR_SESSIONS_ONLINE);
 	lw_tunnel_event(k, LW_EVENT_ONLINE, 0);
+	lw_lane_online(t, at, k);
 }
 
 int lw_tunnel_begin(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)

@@ -4,8 +4,8 @@
  * batches, events and one deadline. It opens, reads and waits for nothing and calls no module.
  * Behaviour: the Lightway protocol, spec/wire.md; sections are named where a rule comes from.
  *
- * Expresslane has its place beside the TLS data path in rx.c and tx.c, rotation and roaming in
- * rx.c after a datagram was accepted (wire.md 6).
+ * Expresslane stands beside the TLS data path; rotation of ids and roaming have their place in rx.c
+ * after a datagram was accepted (wire.md 6).
  */
 #ifndef LW_SESSION_TUNNEL_H
 #define LW_SESSION_TUNNEL_H
@@ -21,6 +21,8 @@
 #include "session/stream.h"
 #include "tls/tls.h"
 
+struct lw_lane;
+struct lw_lane_env;
 struct lw_reassembly;
 
 /* datagrams, with bytes for each, and events that a sink must have room for when it is lent */
@@ -87,10 +89,11 @@ struct lw_sink {
 
 /* what all tunnels of a daemon share; outlives them, read-only */
 struct lw_tunnel_conf {
-	uint32_t role;        /* LW_ROLE_* */
-	uint32_t outside_mtu; /* bytes of the largest outside IP packet, 1500 */
-	uint32_t inside_mtu;  /* bytes; the server announces it */
-	uint32_t state_bytes; /* of all modules, per session */
+	uint32_t role;           /* LW_ROLE_* */
+	uint32_t outside_mtu;    /* bytes of the largest outside IP packet, 1500 */
+	uint32_t inside_mtu;     /* bytes; the server announces it */
+	uint32_t state_bytes;    /* of all modules, per session */
+	uint64_t lane_rotate_us; /* age of an Expresslane key; 0: none is offered or taken */
 	/* server */
 	struct lw_addr client_address; /* what every client is told */
 	struct lw_addr server_address;
@@ -121,6 +124,7 @@ struct lw_tunnel_start {
 	uint8_t minor;              /* tunnel protocol version 1.minor */
 	uint64_t id;                /* server on UDP: drawn by the driver; else 0 */
 	struct lw_chunk_pool *pool; /* TCP */
+	struct lw_lane_env *lane;   /* of the worker; NULL: no Expresslane */
 	struct lw_counters *counters;
 	uint64_t serial;
 };
@@ -152,7 +156,9 @@ struct lw_tunnel {
 	char user[64];
 	struct lw_login *login; /* waits for the driver */
 	struct lw_reassembly *reassembly;
-	uint8_t *carry; /* TCP: head of a frame whose rest has not come */
+	struct lw_lane_env *lane_env;
+	struct lw_lane *lane; /* NULL: neither end has begun with one */
+	uint8_t *carry;       /* TCP: head of a frame whose rest has not come */
 	uint32_t carry_len;
 	uint32_t carry_cap;
 	/* client, from AuthSuccess */

@@ -3,6 +3,7 @@
 #ifndef LW_SESSION_TUNNEL_PRIV_H
 #define LW_SESSION_TUNNEL_PRIV_H
 
+#include "session/expresslane.h"
 #include "session/tunnel.h"
 #include "wire/frame.h"
 
@@ -20,6 +21,8 @@
 #define LW_LOGIN_GIVE_UP_US    (30 * LW_S)
 /* a login that is repeated while online is looked at once a second */
 #define LW_LOGIN_REPEAT_US (1 * LW_S)
+/* tunnel protocol version 1.minor from which on there is Expresslane */
+#define LW_LANE_MINOR 3
 /* the longest control frame that we send: AuthSuccess */
 #define LW_CONTROL_MAX 128u
 
@@ -31,10 +34,13 @@ struct lw_out {
 };
 
 /* wire_out.c */
+uint8_t *lw_out_datagram(const struct lw_out *o, uint32_t len);
 struct lw_tls_io lw_out_io(struct lw_out *o, const uint8_t *in, size_t in_len);
 bool lw_out_room(const struct lw_tunnel *t, const struct lw_sink *k, size_t plaintext,
                  bool control);
 void lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, struct lw_sink *k);
+void lw_send_keepalive(struct lw_tunnel *t, uint8_t type, uint16_t id, uint64_t at,
+                       struct lw_sink *k);
 int lw_send_plain(struct lw_tunnel *t, const uint8_t *p, size_t len, uint64_t at,
                   struct lw_sink *k);
 
@@ -58,7 +64,24 @@ int lw_tunnel_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw_pac
                     uint64_t at, struct lw_sink *k);
 
 /* rx.c */
+void lw_tunnel_accepted(struct lw_tunnel *t, uint64_t session, uint64_t at);
 bool lw_deliver(struct lw_tunnel *t, struct lw_packet *from, const uint8_t *p, size_t len,
                 struct lw_sink *k);
+
+/* lane_tx.c: may a packet of that length go on Expresslane now? Then it can be given to it. */
+bool lw_lane_takes(const struct lw_tunnel *t, uint32_t len);
+int lw_lane_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_sink *k);
+
+/* lane_rx.c: one datagram is gathered; then all that were are opened. Frames, or negative: the
+ * session has ended */
+int lw_lane_rx(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size_t len,
+               uint64_t session, uint64_t at, struct lw_sink *k);
+int lw_lane_rx_run(struct lw_tunnel *t, struct lw_packet *dgram, uint64_t at, struct lw_sink *k);
+
+/* lw_lane_waits() - are there gathered ones? */
+static inline bool lw_lane_waits(const struct lw_tunnel *t)
+{
+	return t->lane != NULL && t->lane->env->n_ops > 0;
+}
 
 #endif

@@ -112,6 +112,11 @@ int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_s
 {
 	if (t->state != LW_TUNNEL_ONLINE || t->broken)
 		return 0;
+	if (!t->is_stream) {
+		lw_lane_rotate(t, at, k);
+		if (lw_lane_takes(t, lw_seg_len_max(g)) && lw_lane_tx(t, g, at, k) == -EAGAIN)
+			return -EAGAIN;
+	}
 	if (!t->is_stream || k->record == NULL)
 		return send_each(t, g, at, k);
 	if (fits_record(g))

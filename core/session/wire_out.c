@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/wipe.h"
 #include "session/tunnel_priv.h"
 #include "wire/header.h"
@@ -58,6 +59,13 @@ static uint8_t *begin_datagram(const struct lw_out *o, uint32_t len)
 	p->core[0] = o->t->s.serial;
 	p->core[1] = o->t->aggressive ? 0 : JOINABLE;
 	return lw_packet_data(lw_batch_commit(o->k->wire, len));
+}
+
+uint8_t *lw_out_datagram(const struct lw_out *o, uint32_t len)
+{
+	uint8_t *to = join_run(o, len);
+
+	return to != NULL ? to : begin_datagram(o, len);
 }
 
 /* The library gives one DTLS datagram a call; the header goes in front of it. */
@@ -154,4 +162,22 @@ void lw_send_frame(struct lw_tunnel *t, const struct lw_frame *f, uint64_t at, s
 	else
 		(void)lw_send_plain(t, buf, (size_t)len, at, k);
 	lw_wipe(buf, sizeof(buf)); /* it may have been a login */
+}
+
+/* A Ping or a Pong, with the totals of Expresslane in a keepalive while it is ready: wire.md 2.3.
+ */
+void lw_send_keepalive(struct lw_tunnel *t, uint8_t type, uint16_t id, uint64_t at,
+                       struct lw_sink *k)
+{
+	uint8_t totals[LW_FRAME_COUNTERS_LEN];
+	struct lw_writer w = lw_writer_init(totals, sizeof(totals));
+	struct lw_frame f = { .type = type, .ping = { .id = id } };
+	struct lw_frame_counters c;
+
+	if (id == 0 && lw_lane_totals(t->lane, &c)) {
+		lw_write_u64(&w, c.sent);
+		lw_write_u64(&w, c.received);
+		f.ping.payload = (struct lw_bytes){ totals, sizeof(totals) };
+	}
+	lw_send_frame(t, &f, at, k);
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "worker/cipher.h"
 #include "worker/offload.h"
 
 /* 16 KiB each, touched when used: 64 MiB of queues for all TCP sessions of the worker */
@@ -39,19 +40,20 @@ static int add_watch(struct lw_engine *e, struct lw_control_watch watch)
 	return 0;
 }
 
+/* Before a cipher is chosen the worker's view has no core behind it yet: see worker/cipher.c. */
 static int hook_watch(void *arg, struct lw_instance *in, struct lw_worker *w, int fd, uint32_t tag)
 {
 	if (w != NULL)
-		return lw_core_watch(w->core, fd, tag);
+		return w->core != NULL ? lw_core_watch(w->core, fd, tag) : -EOPNOTSUPP;
 	return add_watch(arg, (struct lw_control_watch){ .fd = fd, .tag = tag, .in = in });
 }
 
 static void hook_unwatch(void *arg, struct lw_instance *in, struct lw_worker *w, int fd)
 {
 	(void)in;
-	if (w != NULL)
+	if (w != NULL && w->core != NULL)
 		lw_core_unwatch(w->core, fd);
-	else
+	else if (w == NULL)
 		lw_engine_unwatch(arg, fd);
 }
 
@@ -59,7 +61,10 @@ static void hook_random(struct lw_worker *w, void *buf, uint32_t len)
 {
 	const struct lw_attach *a = w->core;
 
-	lw_random_take(&a->core->random, buf, len);
+	if (a != NULL)
+		lw_random_take(&a->core->random, buf, len);
+	else
+		lw_random_bytes(buf, len);
 }
 
 static int hook_defer(void *arg, void (*fn)(void *fn_arg), void *fn_arg)
@@ -240,6 +245,8 @@ static int attach(struct lw_engine *e, struct lw_instance *in)
 			                  .tcp = in->module->kind == LW_KIND_OUTSIDE_TCP };
 	} else if (in->module->kind == LW_KIND_INSIDE) {
 		kind = LW_ATTACH_INSIDE;
+	} else if (in->module->kind == LW_KIND_CIPHER) {
+		lw_cipher_attach(e, in);
 	} else if (in->module->kind == LW_KIND_FILTER) {
 		if (p->chain.n == LW_CHAIN_MAX)
 			return -E2BIG;
@@ -281,6 +288,8 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 
 	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++)
 		r = lw_instance_start(e->instances[i], 0, err);
+	if (r == 0)
+		r = lw_cipher_examine(e, err);
 	if (r < 0)
 		return r;
 	r = lw_core_start(&e->core);

@@ -51,10 +51,14 @@ say() {
 # --- rows: "TUNNEL OFFLOAD TRANSPORT PATH DIRECTION STREAMS CLIENTS" ---
 
 default_rows() {
-	local direction offload
+	local direction offload cipher
 	for direction in up down; do
 		echo "plain none none veth $direction 1 1"
 		for offload in none send all; do echo "laneway $offload udp veth $direction 1 1"; done
+		for cipher in ipsecmb wolfcrypt openssl null; do
+			[ ! -e "$LW_BUILD/modules/.libs/cipher-$cipher.so" ] ||
+				echo "laneway all udp-$cipher veth $direction 1 1"
+		done
 		echo "wireguard-go all udp veth $direction 1 1"
 		for offload in none all; do echo "laneway $offload tcp veth $direction 1 1"; done
 		echo "stock none tcp veth $direction 1 1"

@@ -46,6 +46,19 @@ seed("frame", "expresslane", h("14 02 80 0000 0000000000000001") + KEY +
      h("14 01 c0 0000 123456789abcdef0") + KEY)
 seed("frame", "unknown", h("7f 01"))
 
+# mode (1: version 1, 2: two keys, 4: a run), then 0 or 1, counter; or 2, length, bytes
+LANE = h("48650103 00010000 1122334455667788")
+GOLDEN = h("0000000000000007a0a1a2a3a4a5a6a7a8a9aaabede3d7d67e4d5b6e759a885165f74313001c0000"
+           "fcd13d7afdb45a043f0fc7b7fbf820815daab01f50689779275ad5fc")
+seed("lane", "in_order", h("00 00 0001 00 0002 00 0003"))
+seed("lane", "replayed", h("00 00 0001 00 0001 00 2002 00 0001 00 2001 00 0003"))
+seed("lane", "two_keys", h("02 01 0001 00 0003 01 0002 00 0004 01 0005"))
+seed("lane", "run", h("04 00 0001 00 0002 00 0002 00 0004 01 0003"))
+seed("lane", "run_two_keys_v1", h("07 01 0001 00 0002 01 0003 00 0003 01 0004"))
+seed("lane", "bytes", h("00 00 0001 02 54") + LANE + GOLDEN + h("00 0002"))
+seed("lane", "truncated", h("01 02 37") + LANE + GOLDEN[:39] + h("02 38") + LANE + GOLDEN[:40])
+seed("lane", "run_bytes", h("04 00 0001 00 0002 02 54") + LANE + GOLDEN)
+
 
 def packet(name, flags, start, off, choice, ip, gso_size=0):
     """flags, csum_start, csum_off, gso_size, choice (bit 0: source; then gso_type), new address"""

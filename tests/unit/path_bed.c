@@ -546,9 +546,8 @@ static struct bed_peer *move_in(struct path_bed *b, struct pair *pair)
 	return peer;
 }
 
-struct bed_peer *bed_join(struct path_bed *b, bool stream)
+static struct bed_peer *join(struct path_bed *b, struct pair *pair)
 {
-	struct pair *pair = pair_create(stream, b->n_peers + 1);
 	struct bed_peer *peer;
 
 	pair_connect(pair);
@@ -556,6 +555,31 @@ struct bed_peer *bed_join(struct path_bed *b, bool stream)
 	assert_int_equal(lw_chain_open(&b->path.chain, &peer->t->s), 0);
 	peer->t->in_chain = true;
 	b->log[0] = '\0';
+	return peer;
+}
+
+struct bed_peer *bed_join(struct path_bed *b, bool stream)
+{
+	return join(b, pair_create(stream, b->n_peers + 1));
+}
+
+struct bed_peer *bed_join_lane(struct path_bed *b)
+{
+	struct pair *pair = pair_prepare(false, b->n_peers + 1);
+	struct bed_peer *peer;
+
+	lw_lane_env_init(&b->path.lane, &lw_fake_cipher_ops, &b->ciphers[0], &b->w, &b->randoms[0]);
+	lw_lane_env_init(&b->lane, &lw_fake_cipher_ops, &b->ciphers[1], &b->w, &b->randoms[1]);
+	for (int i = 0; i < 2; i++) {
+		bool server = i == 1;
+
+		pair_end(pair, server)->conf.lane_rotate_us = 900 * LW_S;
+		pair_end(pair, server)->lane =
+			server == (b->path.role_kind == LW_ROLE_SERVER) ? &b->path.lane : &b->lane;
+	}
+	pair_open(pair);
+	peer = join(b, pair);
+	assert_true(lw_lane_ready(peer->t->lane) && lw_lane_ready(peer->remote->lane));
 	return peer;
 }
 

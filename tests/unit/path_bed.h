@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "fake/fake_cipher.h"
 #include "path/path.h"
 #include "unit/session_pair.h"
 
@@ -113,7 +114,10 @@ struct path_bed {
 	uint32_t looked;                  /* datagrams and runs that by_dgram() was asked about */
 	struct bed_conn conns[BED_PEERS]; /* by tag - BED_TCP_TAG */
 	struct bed_filter filters[BED_FILTERS];
-	char log[1024]; /* events, filters' sessions, closed tags, ends: in order */
+	struct lw_fake_cipher ciphers[2]; /* of Expresslane: the path's, the other ends' */
+	struct lw_random randoms[2];
+	struct lw_lane_env lane; /* of the other ends */
+	char log[1024];          /* events, filters' sessions, closed tags, ends: in order */
 	void (*on_event)(struct path_bed *b, struct bed_peer *peer, const struct lw_event *e);
 };
 
@@ -129,6 +133,9 @@ struct bed_filter *bed_add_filter(struct path_bed *b);
 
 /* bed_join() - one more tunnel, online on both ends and known to the filters */
 struct bed_peer *bed_join(struct path_bed *b, bool stream);
+
+/* bed_join_lane() - one over UDP with Expresslane ready both ways */
+struct bed_peer *bed_join_lane(struct path_bed *b);
 
 /* bed_join_pending() - one that waits for the server's answer to its login */
 struct bed_peer *bed_join_pending(struct path_bed *b, bool stream);

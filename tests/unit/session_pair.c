@@ -114,6 +114,7 @@ static int open_side(struct pair *p, struct pair_side *s, struct lw_tls *tls)
 		                         .minor = p->stream && server ? 1 : p->minor,
 		                         .id = server && !p->stream ? 0x1122334455667788 : 0,
 		                         .pool = &s->chunks,
+		                         .lane = s->lane,
 		                         .counters = &s->counters,
 		                         .serial = 1 };
 

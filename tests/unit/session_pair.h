@@ -30,9 +30,10 @@ struct pair_side {
 	struct lw_batch *wire;
 	struct lw_batch *inside;
 	struct lw_chunk_pool chunks;
-	int result;         /* of the call that closed it, 0: open */
-	bool mute;          /* what it sends is lost; a stream does not recover */
-	unsigned drop_next; /* so many of the next datagrams that it sends are lost */
+	struct lw_lane_env *lane; /* NULL: no Expresslane; also conf.lane_rotate_us */
+	int result;               /* of the call that closed it, 0: open */
+	bool mute;                /* what it sends is lost; a stream does not recover */
+	unsigned drop_next;       /* so many of the next datagrams that it sends are lost */
 	uint32_t n_online;
 	uint32_t n_auth_wanted;
 	uint32_t n_closed;

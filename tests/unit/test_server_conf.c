@@ -53,10 +53,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct fixture *x = *state;
-	static const char *const names[] = { "server.key", "users", "lanewayd.yaml" };
+	static const char *const names[] = { "server.key", "users", "lanewayd.yaml",
+		                             "cipher-ipsecmb.so" };
 	char path[160];
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		(void)snprintf(path, sizeof(path), "%s/%s", x->dir, names[i]);
 		(void)unlink(path);
 	}
@@ -68,18 +69,23 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void load(struct fixture *x, const char *text)
+static void report(struct fixture *x)
 {
 	size_t size;
 	FILE *f;
 
-	write_file(x->dir, "lanewayd.yaml", text, 0644);
-	lw_conf_load(x->c, x->file);
-	lw_conf_finish(x->c);
 	f = open_memstream(&x->report, &size);
 	assert_non_null(f);
 	lw_conf_report(x->c, f);
 	fclose(f);
+}
+
+static void load(struct fixture *x, const char *text)
+{
+	write_file(x->dir, "lanewayd.yaml", text, 0644);
+	lw_conf_load(x->c, x->file);
+	lw_conf_finish(x->c);
+	report(x);
 }
 
 /* The report has a line that begins with the file and this position, and holds this text. */
@@ -211,6 +217,85 @@ static void conf__environment_and_command_line__win_in_this_order(void **state)
 	assert_int_equal(lw_conf_errors(x->c), 0);
 }
 
+static void conf__expresslane_not_named__on_with_what_is_there(void **state)
+{
+	struct fixture *x = *state;
+	uint32_t wolfcrypt = 0;
+
+	load(x, AUTH);
+	lw_expresslane_find(x->c, &x->o.expresslane);
+	assert_int_equal(lw_conf_errors(x->c), 0);
+	assert_int_equal(x->o.expresslane.enabled, 1);
+	assert_int_equal(x->o.expresslane.rotate_us, 900000000);
+	assert_true(x->o.expresslane.fastest);
+	for (uint32_t i = 0; i < x->o.expresslane.n_modules; i++)
+		wolfcrypt += strcmp(x->o.expresslane.modules[i]->name, "cipher-wolfcrypt") == 0;
+	assert_int_equal(wolfcrypt, 1); /* the others may not have been built */
+}
+
+/* from the one file to the other ciphers */
+static void conf__expresslane_ciphers__in_order_or_refused(void **state)
+{
+	static const struct {
+		const char *text, *position, *says;
+		uint32_t n;
+	} cases[] = {
+		{ "{ cipher: wolfcrypt }", NULL, NULL, 1 },
+		{ "{ cipher: [wolfcrypt, wolfcrypt], enabled: off }", NULL, NULL, 2 },
+		{ "{ cipher: [wolfcrypt, wolfcrpyt] }", "2:36", "cipher-wolfcrypt", 1 },
+		{ "{ cipher: [wolfcrypt, auto] }", "2:36", "stands alone", 1 },
+		{ "{ cipher: [] }", "2:24", "the list is empty", 0 },
+		{ "{ cipher: [wolfcrypt, wolfcrypt, wolfcrypt, wolfcrypt, wolfcrypt, wolfcrypt,\n"
+		  "  wolfcrypt, wolfcrypt, wolfcrypt] }",
+		  "3:25", "more than 8", 8 },
+		{ "{ rotate: 999ms }", "2:24", "rotate", 0 },
+		{ "{ rotate: 25h }", "2:24", "rotate", 0 },
+		{ "{ enabled: maybe }", "2:25", "enabled", 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char text[256];
+		struct fixture *x = *state;
+
+		(void)snprintf(text, sizeof(text), AUTH "expresslane: %s\n", cases[i].text);
+		load(x, text);
+		lw_expresslane_find(x->c, &x->o.expresslane);
+		if (strstr(cases[i].text, "cipher") != NULL)
+			assert_int_equal(x->o.expresslane.n_modules, cases[i].n);
+		assert_int_equal(x->o.expresslane.fastest, strstr(cases[i].text, "cipher") == NULL);
+		free(x->report);
+		report(x);
+		if (cases[i].says == NULL)
+			assert_string_equal(x->report, "");
+		else
+			assert_says(x, cases[i].position, cases[i].says);
+		teardown(state);
+		setup(state);
+	}
+}
+
+static void conf__no_cipher_installed__auto_is_no_mistake(void **state)
+{
+	const struct lw_module *const *linked = LW_LINKED_MODULES;
+	struct fixture *x = *state;
+
+	if (linked != NULL)
+		skip();
+	lw_conf_destroy(x->c);
+	lw_loader_destroy(x->loader);
+	memset(&x->o, 0, sizeof(x->o));
+	assert_int_equal(lw_loader_create(x->dir, NULL, &x->loader), 0);
+	assert_int_equal(lw_conf_create(&lw_server_program, &x->o, x->loader, &x->c), 0);
+	lw_expresslane_find(x->c, &x->o.expresslane);
+	assert_int_equal(lw_conf_errors(x->c), 0);
+	assert_int_equal(x->o.expresslane.n_modules, 0);
+	/* nor is one whose library is gone, which dlopen() refuses like this */
+	write_file(x->dir, "cipher-ipsecmb.so", "no module", 0644);
+	lw_expresslane_find(x->c, &x->o.expresslane);
+	assert_int_equal(lw_conf_errors(x->c), 0);
+	assert_int_equal(x->o.expresslane.n_modules, 0);
+}
+
 static void conf_print__read_again__the_same(void **state)
 {
 	struct fixture *x = *state;
@@ -252,6 +337,9 @@ int main(void)
 		CASE(conf__not_yaml__line_and_column),
 		CASE(conf__secret_readable_by_others__refused),
 		CASE(conf__environment_and_command_line__win_in_this_order),
+		CASE(conf__expresslane_not_named__on_with_what_is_there),
+		CASE(conf__expresslane_ciphers__in_order_or_refused),
+		CASE(conf__no_cipher_installed__auto_is_no_mistake),
 		CASE(conf_print__read_again__the_same),
 	};
 

@@ -2,6 +2,7 @@
 /* Allocations that fail: those of core/session one by one, and every one of the library's too. */
 #include <errno.h>
 
+#include "fake/fake_cipher.h"
 #include "session/reassembly.h"
 #include "session/tunnel_priv.h"
 #include "unit/session_pair.h"
@@ -138,6 +139,43 @@ static void login__no_memory__next_one_is_heard(void **state)
 	pair_run(p, 200 * LW_MS, true);
 	assert_int_equal(p->client.n_online, 1);
 	pair_destroy(p);
+}
+
+/* An end without memory for its part of Expresslane stays in DTLS; a server hears the next copy of
+ * the offer. */
+static void lane__no_memory__dtls_or_the_next_offer(void **state)
+{
+	(void)state;
+	for (int server = 0; server < 2; server++) {
+		static struct lw_fake_cipher ciphers[2];
+		static struct lw_random randoms[2];
+		static struct lw_lane_env envs[2];
+		struct pair *p = pair_prepare(false, 1);
+		uint8_t packet[PACKET] = { 0x45 };
+
+		for (int i = 0; i < 2; i++) {
+			lw_lane_env_init(&envs[i], &lw_fake_cipher_ops, &ciphers[i], NULL,
+			                 &randoms[i]);
+			pair_end(p, i)->lane = &envs[i];
+			pair_end(p, i)->conf.lane_rotate_us = 900 * LW_S;
+		}
+		pair_open(p);
+		pair_begin(p);
+		fail_one(sizeof(struct lw_lane), sizeof(struct lw_lane));
+		failure.skip = (unsigned)server; /* the client's comes first */
+		pair_run(p, 100 * LW_MS, false);
+		check_hit();
+		assert_null(pair_end(p, server)->t->lane);
+		pair_run(p, 1 * LW_S, false);
+		assert_int_equal(lw_lane_ready(p->client.t->lane), server);
+		for (int i = 0; i < 2; i++) {
+			pair_send(p, pair_end(p, i), packet, sizeof(packet));
+			pair_run(p, 10 * LW_MS, false);
+			assert_int_equal(pair_peer(p, pair_end(p, i))->n_got, 1);
+		}
+		pair_destroy(p);
+		assert_int_equal(ciphers[0].alive + ciphers[1].alive, 0);
+	}
 }
 
 static void fragment__no_memory__packet_lost(void **state)
@@ -404,6 +442,7 @@ int main(void)
 		cmocka_unit_test(create__no_memory__refused),
 		cmocka_unit_test(chunk_pool__no_memory__refused),
 		cmocka_unit_test(login__no_memory__next_one_is_heard),
+		cmocka_unit_test(lane__no_memory__dtls_or_the_next_offer),
 		cmocka_unit_test(fragment__no_memory__packet_lost),
 		cmocka_unit_test(carry__no_memory__ends),
 		cmocka_unit_test(tx__library_without_memory__ends),
