@@ -88,7 +88,7 @@ static void worker_stop(struct lw_mail *m)
 	struct client *c = CLIENT_OF(m, stop);
 
 	lw_attempts_end(&c->attempts);
-	c->engine.core.stop = true;
+	c->engine.cores->stop = true;
 }
 
 static void worker_online(void *arg, const struct lw_attempt *a)
@@ -183,7 +183,7 @@ static void connect_all(struct client *c)
 		             c->targets[i].tcp ? "tcp" : "udp",
 		             lw_addr_format(&c->targets[i].addr, text));
 	}
-	lw_engine_call(&c->engine, &c->begin);
+	lw_engine_call(&c->engine, 0, &c->begin);
 }
 
 /* The addresses of before are taken when there are none now: the resolver may itself be behind the
@@ -230,7 +230,7 @@ static void begin(struct client *c)
 /* A session over TCP bears a short queue only. */
 static void fit_queue(struct client *c)
 {
-	bool super = (c->engine.core.path.inside_caps.flags & LW_CAP_TSO) != 0;
+	bool super = (c->engine.cores->path.inside_caps.flags & LW_CAP_TSO) != 0;
 	int r;
 
 	if (c->tun_name == NULL || c->own_queue)
@@ -305,7 +305,7 @@ static double mbit_per_s(uint64_t bytes, uint64_t us)
 
 static void live_line(struct client *c)
 {
-	const struct lw_path *p = &c->engine.core.path;
+	const struct lw_path *p = &c->engine.cores->path;
 	uint64_t now = lw_clock_us();
 	uint64_t rx = load(&p->counters.inside_tx_bytes);
 	uint64_t tx = load(&p->counters.inside_rx_bytes);
@@ -341,7 +341,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	}
 	lw_json_string(out, "expresslane", lw_cipher_name(&c->engine));
 	lw_json_uint(out, "connects", c->connects);
-	lw_json_uint(out, "rtt_us", load(&c->engine.core.path.sessions.rtt_us));
+	lw_json_uint(out, "rtt_us", load(&c->engine.cores->path.sessions.rtt_us));
 	lw_engine_status(&c->engine, out, NULL, NULL);
 	return 0;
 }
@@ -363,7 +363,7 @@ static void learn_device(struct client *c, const struct lw_module *m, const void
 
 	c->own_queue = queue != NULL && *queue != 0;
 	c->tun_name = name != NULL ? *name : NULL;
-	c->engine.core.path.tun_address =
+	c->engine.cores->path.tun_address =
 		address != NULL && address->family == 4 ? *address : lw_addr_ipv4(TUN_ADDRESS, 0);
 }
 
@@ -420,7 +420,7 @@ static int make_tls(struct client *c)
 
 static void make_attempts(struct client *c)
 {
-	struct lw_path *p = &c->engine.core.path;
+	struct lw_path *p = &c->engine.cores->path;
 
 	c->conf = (struct lw_tunnel_conf){ .role = LW_ROLE_CLIENT,
 		                           .outside_mtu = c->plan->outside_mtu,
@@ -432,7 +432,7 @@ static void make_attempts(struct client *c)
 		                           .password = c->plan->password,
 		                           .keepalive_us = c->plan->keepalive_us,
 		                           .keepalive_timeout_us = c->plan->keepalive_timeout_us };
-	lw_attempts_init(&c->attempts, &c->engine.core, c->tls, &c->conf, &attempts_ops, c);
+	lw_attempts_init(&c->attempts, c->engine.cores, c->tls, &c->conf, &attempts_ops, c);
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		if (p->ports[i].tcp)
 			c->attempts.tcp = &p->ports[i];
@@ -478,7 +478,7 @@ static int open_control(struct client *c)
 static int start(struct client *c)
 {
 	struct lw_instance *inside = NULL;
-	int r = lw_engine_init(&c->engine, c->err);
+	int r = lw_engine_init(&c->engine, 1, c->err);
 
 	if (r == 0)
 		r = make_tls(c);
@@ -528,8 +528,9 @@ static void finish(struct client *c)
 	if (c->netconf != NULL && lw_netconf_restore(c->netconf, &ignored) < 0)
 		lw_log_write(LW_LOG_WARN, WHO, "%s", ignored.text);
 	(void)lw_txqueue_restore(&c->txqueue);
-	if (c->engine.core.started)
-		lw_engine_stop(&c->engine, &c->stop);
+	if (c->engine.running)
+		lw_engine_call(&c->engine, 0, &c->stop);
+	lw_engine_join(&c->engine);
 	/* a worker that ended by itself has told nobody */
 	if (c->attempts.core != NULL)
 		lw_attempts_end(&c->attempts);
@@ -562,9 +563,9 @@ int lw_client_run(const struct lw_client_plan *plan, struct lw_err *err)
 		serve(c);
 		r = c->result;
 	}
-	if (r == 0 && c->engine.core.failed != 0)
-		r = lw_err_set(err, c->engine.core.failed, "the inside device is gone: %s",
-		               strerror(-c->engine.core.failed));
+	if (r == 0 && lw_engine_failed(&c->engine) != 0)
+		r = lw_err_set(err, lw_engine_failed(&c->engine), "the inside device is gone: %s",
+		               strerror(-lw_engine_failed(&c->engine)));
 	finish(c);
 	free(c);
 	return r;

@@ -1,47 +1,80 @@
 /* SPDX-License-Identifier: MIT */
-/* What a path counts, by name. */
+/* What paths count, by name. */
 #include "path/path.h"
 
-static uint64_t load(const uint64_t *p)
+struct place {
+	const char *name;
+	size_t offset;
+};
+
+#define OWN(name, member) { name, offsetof(struct lw_path, member) }
+
+static const struct place own[] = {
+	OWN("inside_rx", counters.inside_rx),
+	OWN("inside_rx_bytes", counters.inside_rx_bytes),
+	OWN("inside_tx", counters.inside_tx),
+	OWN("inside_tx_bytes", counters.inside_tx_bytes),
+	OWN("inside_tx_dropped", counters.inside_tx_dropped),
+	OWN("inside_tx_merged", counters.inside_tx_merged),
+	OWN("inside_tx_refused", counters.inside_tx_refused),
+	OWN("inside_tx_fallbacks", counters.inside_tx_fallbacks),
+	OWN("inside_tx_bad_checksum", counters.inside_tx_bad_sums),
+	OWN("inside_no_session", counters.inside_no_session),
+	OWN("inside_packets_invalid", counters.inside_invalid),
+	OWN("filters_dropped", chain.dropped),
+	OWN("filters_broken", chain.broken),
+	OWN("outside_rx", counters.outside_rx),
+};
+
+#define SENDER(name, member) { name, offsetof(struct lw_sender, member) }
+
+static const struct place of_senders[] = {
+	SENDER("outside_tx", sent),
+	SENDER("outside_tx_dropped", dropped),
+	SENDER("outside_tx_blocked", blocks),
+	SENDER("outside_tx_cut", cut),
+	SENDER("outside_tx_fallbacks", fallbacks),
+};
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+static uint64_t load(const void *base, size_t offset)
 {
-	return __atomic_load_n(p, __ATOMIC_RELAXED);
+	return __atomic_load_n((const uint64_t *)(const void *)((const char *)base + offset),
+	                       __ATOMIC_RELAXED);
 }
 
-/* Of all senders: `offset` is that of the member. */
 static uint64_t senders(const struct lw_path *p, size_t offset)
 {
 	uint64_t sum = 0;
 
 	for (uint32_t i = 0; i < p->n_ports; i++)
-		sum += load((const uint64_t *)(const void *)((const char *)&p->ports[i].sender +
-		                                             offset));
+		sum += load(&p->ports[i].sender, offset);
 	return sum;
 }
 
-void lw_path_each_counter(const struct lw_path *p,
+void lw_path_each_counter(const struct lw_path *const *paths, uint32_t n,
                           void (*fn)(void *arg, const char *name, uint64_t value), void *arg)
 {
-	const struct lw_path_counters *c = &p->counters;
+	for (size_t c = 0; c < LW_CTR_MAX; c++) {
+		uint64_t sum = 0;
 
-	for (int i = 0; i < LW_CTR_MAX; i++)
-		fn(arg, lw_counter_names[i], load(&p->sessions.n[i]));
-	fn(arg, "inside_rx", load(&c->inside_rx));
-	fn(arg, "inside_rx_bytes", load(&c->inside_rx_bytes));
-	fn(arg, "inside_tx", load(&c->inside_tx));
-	fn(arg, "inside_tx_bytes", load(&c->inside_tx_bytes));
-	fn(arg, "inside_tx_dropped", load(&c->inside_tx_dropped));
-	fn(arg, "inside_tx_merged", load(&c->inside_tx_merged));
-	fn(arg, "inside_tx_refused", load(&c->inside_tx_refused));
-	fn(arg, "inside_tx_fallbacks", load(&c->inside_tx_fallbacks));
-	fn(arg, "inside_tx_bad_checksum", load(&c->inside_tx_bad_sums));
-	fn(arg, "inside_no_session", load(&c->inside_no_session));
-	fn(arg, "inside_packets_invalid", load(&c->inside_invalid));
-	fn(arg, "filters_dropped", load(&p->chain.dropped));
-	fn(arg, "filters_broken", load(&p->chain.broken));
-	fn(arg, "outside_rx", load(&c->outside_rx));
-	fn(arg, "outside_tx", senders(p, offsetof(struct lw_sender, sent)));
-	fn(arg, "outside_tx_dropped", senders(p, offsetof(struct lw_sender, dropped)));
-	fn(arg, "outside_tx_blocked", senders(p, offsetof(struct lw_sender, blocks)));
-	fn(arg, "outside_tx_cut", senders(p, offsetof(struct lw_sender, cut)));
-	fn(arg, "outside_tx_fallbacks", senders(p, offsetof(struct lw_sender, fallbacks)));
+		for (uint32_t i = 0; i < n; i++)
+			sum += load(&paths[i]->sessions.n[c], 0);
+		fn(arg, lw_counter_names[c], sum);
+	}
+	for (size_t c = 0; c < COUNT(own); c++) {
+		uint64_t sum = 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			sum += load(paths[i], own[c].offset);
+		fn(arg, own[c].name, sum);
+	}
+	for (size_t c = 0; c < COUNT(of_senders); c++) {
+		uint64_t sum = 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			sum += senders(paths[i], of_senders[c].offset);
+		fn(arg, of_senders[c].name, sum);
+	}
 }

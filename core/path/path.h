@@ -162,8 +162,8 @@ int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint
  * that ended closes its tunnel */
 int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *t, uint64_t at);
 
-/* lw_path_each_counter() - names and values of all that is counted here; any thread */
-void lw_path_each_counter(const struct lw_path *p,
+/* lw_path_each_counter() - names and sums of all that is counted by these paths; any thread */
+void lw_path_each_counter(const struct lw_path *const *paths, uint32_t n,
                           void (*fn)(void *arg, const char *name, uint64_t value), void *arg);
 
 /**

@@ -191,7 +191,7 @@ static int make_sessions(struct server *s, struct lw_err *err)
 		                           .idle_us = plan->idle_us };
 	s->engine.answer = on_auth_answer;
 	s->engine.answer_arg = s;
-	return lw_sessions_init(&s->sessions, &s->engine.core, s->tls, &s->conf, &limits,
+	return lw_sessions_init(&s->sessions, s->engine.cores, s->tls, &s->conf, &limits,
 	                        &plan->pool, reserved, 4, s->engine.helpers,
 	                        has_udp(&plan->outside), err);
 }
@@ -215,13 +215,13 @@ static void stop_worker(struct lw_mail *m)
 	struct server *s = (struct server *)(void *)((char *)m - offsetof(struct server, stop));
 
 	lw_sessions_close_all(&s->sessions);
-	s->engine.core.stop = true;
+	s->engine.cores->stop = true;
 }
 
 static int start(struct server *s, struct lw_err *err)
 {
 	struct lw_instance *inside = NULL;
-	int r = lw_engine_init(&s->engine, err);
+	int r = lw_engine_init(&s->engine, 1, err);
 
 	if (r == 0)
 		r = make_tls(s, err);
@@ -249,10 +249,15 @@ static int start(struct server *s, struct lw_err *err)
 	return r;
 }
 
-static void finish(struct server *s)
+/* why a worker had ended by itself, negative errno; 0: none had */
+static int finish(struct server *s)
 {
-	if (s->engine.core.started)
-		lw_engine_stop(&s->engine, &s->stop);
+	int failed;
+
+	if (s->engine.running)
+		lw_engine_call(&s->engine, 0, &s->stop);
+	lw_engine_join(&s->engine);
+	failed = lw_engine_failed(&s->engine);
 	/* a worker that ended by itself has told nobody */
 	if (s->sessions.core != NULL && !s->sessions.closing)
 		lw_sessions_close_all(&s->sessions);
@@ -262,12 +267,14 @@ static void finish(struct server *s)
 	if (s->sessions.core != NULL)
 		lw_sessions_fini(&s->sessions);
 	lw_tls_ctx_destroy(s->tls);
+	return failed;
 }
 
 int lw_server_run(const struct lw_server_plan *plan, struct lw_err *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	char pool[LW_ADDR_TEXT_MAX];
+	int failed;
 	int r;
 
 	if (s == NULL)
@@ -284,10 +291,9 @@ int lw_server_run(const struct lw_server_plan *plan, struct lw_err *err)
 		lw_engine_run(&s->engine, UINT64_MAX);
 		lw_log_write(LW_LOG_NOTICE, WHO, "stopping");
 	}
-	finish(s);
-	if (r == 0 && s->engine.core.failed != 0)
-		r = lw_err_set(err, s->engine.core.failed, "the inside device is gone: %s",
-		               strerror(-s->engine.core.failed));
+	failed = finish(s);
+	if (r == 0 && failed != 0)
+		r = lw_err_set(err, failed, "the inside device is gone: %s", strerror(-failed));
 	free(s);
 	return r;
 }

@@ -182,10 +182,9 @@ int lw_cipher_use(struct lw_engine *e, const struct lw_cipher_plan *plan, uint32
 	return none();
 }
 
-void lw_cipher_attach(struct lw_engine *e, struct lw_instance *in)
+void lw_cipher_attach(struct lw_core *c, const struct lw_instance *in, struct lw_worker *w)
 {
-	lw_lane_env_init(&e->core.path.lane, in->module->ops.cipher, in->inst, &in->workers[0],
-	                 &e->core.random);
+	lw_lane_env_init(&c->path.lane, in->module->ops.cipher, in->inst, w, &c->random);
 }
 
 int lw_cipher_examine(const struct lw_engine *e, struct lw_err *err)

@@ -30,8 +30,8 @@ struct lw_cipher_plan {
 int lw_cipher_use(struct lw_engine *e, const struct lw_cipher_plan *plan, uint32_t role,
                   uint32_t inside_mtu, uint64_t *ret_rotate_us, struct lw_err *err);
 
-/* lw_cipher_attach() - give the worker's sessions a cipher that was added */
-void lw_cipher_attach(struct lw_engine *e, struct lw_instance *in);
+/* lw_cipher_attach() - give a worker's sessions a cipher that was added */
+void lw_cipher_attach(struct lw_core *c, const struct lw_instance *in, struct lw_worker *w);
 
 /* lw_cipher_examine() - known answers, of all that were added and started; a wrong one is an error
  */

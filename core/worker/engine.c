@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -118,22 +119,41 @@ static void on_mail(void *arg)
 	lw_mailbox_deliver(&e->mail);
 }
 
-/* The worker could not go on. */
+/* A worker could not go on. */
 static void on_ended(struct lw_mail *m)
 {
-	struct lw_engine *e =
-		(struct lw_engine *)(void *)((char *)m - offsetof(struct lw_engine, core.ended));
+	const struct lw_core *c =
+		(struct lw_core *)(void *)((char *)m - offsetof(struct lw_core, ended));
+	struct lw_engine *e = (struct lw_engine *)(void *)((char *)c->ended_to -
+	                                                   offsetof(struct lw_engine, mail));
 
 	e->stop = true;
 }
 
-int lw_engine_init(struct lw_engine *e, struct lw_err *err)
+static int make_cores(struct lw_engine *e, uint32_t n)
+{
+	size_t bytes = n * sizeof(*e->cores);
+	int r = 0;
+
+	/* no line of one worker's is another's */
+	e->cores = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+	if (e->cores == NULL)
+		return -ENOMEM;
+	while (r == 0 && e->n_workers < n) {
+		struct lw_core *c = &e->cores[e->n_workers++];
+
+		r = lw_core_init(c);
+		c->ended_to = &e->mail;
+		c->ended.deliver = on_ended;
+	}
+	return r;
+}
+
+int lw_engine_init(struct lw_engine *e, uint32_t workers, struct lw_err *err)
 {
 	int r;
 
 	*e = (struct lw_engine){ .epfd = -1, .signal_fd = -1, .mail = { .fd = -1 } };
-	e->core.epfd = -1;
-	e->core.mail.fd = -1;
 	e->hooks = (struct lw_hooks){ .arg = e,
 		                      .watch = hook_watch,
 		                      .unwatch = hook_unwatch,
@@ -149,24 +169,25 @@ int lw_engine_init(struct lw_engine *e, struct lw_err *err)
 	if (r == 0)
 		r = lw_engine_watch(e, e->mail.fd, on_mail, e);
 	if (r == 0)
-		r = lw_core_init(&e->core);
+		r = make_cores(e, workers);
 	if (r == 0)
 		r = lw_helpers_create(LW_HELPER_THREADS, LW_HELPER_QUEUE, &e->helpers);
 	if (r < 0)
 		return lw_err_set(err, r, "cannot start: %s", strerror(-r));
-	e->core.ended_to = &e->mail;
-	e->core.ended.deliver = on_ended;
 	return 0;
 }
 
 void lw_engine_fini(struct lw_engine *e)
 {
-	lw_core_join(&e->core);
+	for (uint32_t i = 0; i < e->n_workers; i++)
+		lw_core_join(&e->cores[i]);
 	lw_helpers_destroy(e->helpers);
 	e->helpers = NULL; /* modules may still ask */
 	for (uint32_t i = e->n_instances; i-- > 0;)
 		lw_instance_destroy(e->instances[i]);
-	lw_core_fini(&e->core);
+	for (uint32_t i = 0; i < e->n_workers; i++)
+		lw_core_fini(&e->cores[i]);
+	free(e->cores);
 	lw_mailbox_fini(&e->mail);
 	if (e->signal_fd >= 0)
 		(void)close(e->signal_fd);
@@ -182,7 +203,7 @@ int lw_engine_add(struct lw_engine *e, const struct lw_module *m, const void *op
 	if (e->n_instances == LW_ENGINE_INSTANCES)
 		return lw_err_set(err, -E2BIG, "more than %u module instances",
 		                  LW_ENGINE_INSTANCES);
-	r = lw_instance_create(m, opts, &e->hooks, 1, ret, err);
+	r = lw_instance_create(m, opts, &e->hooks, e->n_workers, ret, err);
 	if (r == 0)
 		e->instances[e->n_instances++] = *ret;
 	return r;
@@ -214,7 +235,7 @@ int lw_engine_prepare(struct lw_instance *in, uint32_t role, uint32_t inside_mtu
 {
 	const struct lw_env env = { .size = sizeof(env),
 		                    .role = role,
-		                    .workers = 1,
+		                    .workers = in->n_workers,
 		                    .inside_mtu = inside_mtu,
 		                    .caps_wanted = caps_for(in->module->kind) };
 	char text[LW_OFFLOAD_TEXT_MAX];
@@ -225,55 +246,63 @@ int lw_engine_prepare(struct lw_instance *in, uint32_t role, uint32_t inside_mtu
 	return r;
 }
 
-static int attach(struct lw_engine *e, struct lw_instance *in)
+static void attach_port(struct lw_path *p, const struct lw_instance *in, struct lw_worker *w)
 {
-	struct lw_path *p = &e->core.path;
+	p->ports[p->n_ports] = (struct lw_port){ .module = in->module,
+		                                 .inst = in->inst,
+		                                 .w = w,
+		                                 .caps = in->caps,
+		                                 .index = p->n_ports,
+		                                 .tcp = in->module->kind == LW_KIND_OUTSIDE_TCP };
+	p->n_ports++;
+}
+
+static void attach_filter(struct lw_path *p, const struct lw_instance *in, struct lw_worker *w)
+{
+	p->chain.links[p->chain.n++] =
+		(struct lw_link){ .ops = in->module->ops.filter,
+		                  .inst = in->inst,
+		                  .w = w,
+		                  .single = (in->caps.flags & LW_CAP_SUPER) == 0 };
+}
+
+static int attach(struct lw_core *c, struct lw_instance *in, struct lw_worker *w)
+{
+	struct lw_path *p = &c->path;
 	enum lw_attach_kind kind = LW_ATTACH_OTHER;
-	uint32_t port = 0;
+	uint32_t port = p->n_ports;
 
 	if (in->module->kind == LW_KIND_OUTSIDE_UDP || in->module->kind == LW_KIND_OUTSIDE_TCP) {
 		if (p->n_ports == LW_PATH_PORTS)
 			return -E2BIG;
 		kind = LW_ATTACH_PORT;
-		port = p->n_ports;
-		p->ports[p->n_ports++] =
-			(struct lw_port){ .module = in->module,
-			                  .inst = in->inst,
-			                  .w = &in->workers[0],
-			                  .caps = in->caps,
-			                  .index = port,
-			                  .tcp = in->module->kind == LW_KIND_OUTSIDE_TCP };
+		attach_port(p, in, w);
 	} else if (in->module->kind == LW_KIND_INSIDE) {
 		kind = LW_ATTACH_INSIDE;
 	} else if (in->module->kind == LW_KIND_CIPHER) {
-		lw_cipher_attach(e, in);
+		lw_cipher_attach(c, in, w);
 	} else if (in->module->kind == LW_KIND_FILTER) {
 		if (p->chain.n == LW_CHAIN_MAX)
 			return -E2BIG;
-		p->chain.links[p->chain.n++] =
-			(struct lw_link){ .ops = in->module->ops.filter,
-			                  .inst = in->inst,
-			                  .w = &in->workers[0],
-			                  .single = (in->caps.flags & LW_CAP_SUPER) == 0 };
+		attach_filter(p, in, w);
 	}
-	return lw_core_attach(&e->core, kind, port, &in->workers[0]) != NULL ? 0 : -E2BIG;
+	return lw_core_attach(c, kind, port, w) != NULL ? 0 : -E2BIG;
 }
 
-int lw_engine_attach(struct lw_engine *e, struct lw_instance *inside, uint32_t inside_mtu,
-                     struct lw_err *err)
+static int attach_all(struct lw_engine *e, uint32_t worker, uint32_t inside_mtu,
+                      struct lw_err *err)
 {
-	struct lw_path *p = &e->core.path;
+	struct lw_core *c = &e->cores[worker];
+	struct lw_path *p = &c->path;
 	int r = 0;
 
-	e->state_bytes = lw_instances_layout(e->instances, e->n_instances);
-	e->inside = inside;
-	p->inside = inside->module->ops.inside;
-	p->inside_inst = inside->inst;
-	p->inside_w = &inside->workers[0];
-	p->inside_caps = inside->caps;
+	p->inside = e->inside->module->ops.inside;
+	p->inside_inst = e->inside->inst;
+	p->inside_w = &e->inside->workers[worker];
+	p->inside_caps = e->inside->caps;
 	p->inside_mtu = inside_mtu;
 	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++)
-		r = attach(e, e->instances[i]);
+		r = attach(c, e->instances[i], &e->instances[i]->workers[worker]);
 	if (r < 0)
 		return lw_err_set(err, r, "too many module instances");
 	r = lw_path_init(p, STREAM_CHUNKS);
@@ -282,17 +311,34 @@ int lw_engine_attach(struct lw_engine *e, struct lw_instance *inside, uint32_t i
 	return 0;
 }
 
+int lw_engine_attach(struct lw_engine *e, struct lw_instance *inside, uint32_t inside_mtu,
+                     struct lw_err *err)
+{
+	int r = 0;
+
+	e->state_bytes = lw_instances_layout(e->instances, e->n_instances);
+	e->inside = inside;
+	for (uint32_t i = 0; r == 0 && i < e->n_workers; i++)
+		r = attach_all(e, i, inside_mtu, err);
+	return r;
+}
+
 int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 {
 	int r = 0;
 
-	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++)
-		r = lw_instance_start(e->instances[i], 0, err);
+	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++) {
+		for (uint32_t w = 0; r == 0 && w < e->n_workers; w++)
+			r = lw_instance_start(e->instances[i], w, err);
+	}
 	if (r == 0)
 		r = lw_cipher_examine(e, err);
 	if (r < 0)
 		return r;
-	r = lw_core_start(&e->core);
+	for (uint32_t w = 0; r == 0 && w < e->n_workers; w++) {
+		r = lw_core_start(&e->cores[w]);
+		e->running |= r == 0;
+	}
 	if (r < 0)
 		return lw_err_set(err, r, "cannot start a thread: %s", strerror(-r));
 	return 0;
@@ -349,19 +395,31 @@ void lw_engine_run(struct lw_engine *e, uint64_t max_us)
 	}
 }
 
-void lw_engine_call(struct lw_engine *e, struct lw_mail *m)
+void lw_engine_call(struct lw_engine *e, uint32_t worker, struct lw_mail *m)
 {
-	lw_mailbox_post(&e->core.mail, m);
+	lw_mailbox_post(&e->cores[worker].mail, m);
 }
 
-void lw_engine_stop(struct lw_engine *e, struct lw_mail *m)
+void lw_engine_join(struct lw_engine *e)
 {
-	if (!e->core.started)
-		return;
-	lw_mailbox_post(&e->core.mail, m);
-	lw_core_join(&e->core);
-	if (e->core.failed != 0) /* it had ended by itself, and its things are ours now */
-		lw_mailbox_deliver(&e->core.mail);
+	for (uint32_t i = 0; i < e->n_workers; i++) {
+		struct lw_core *c = &e->cores[i];
+		bool started = c->started;
+
+		lw_core_join(c);
+		if (started && c->failed != 0) /* it had ended by itself, and its things are ours */
+			lw_mailbox_deliver(&c->mail);
+	}
+	e->running = false;
+}
+
+int lw_engine_failed(const struct lw_engine *e)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r == 0 && i < e->n_workers; i++)
+		r = e->cores[i].failed;
+	return r;
 }
 
 static uint64_t sum_counter(const struct lw_engine *e, const struct lw_module *m, uint32_t c)

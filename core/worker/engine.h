@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What both daemons are made of: module instances, one worker, helpers, and the control thread's
- * loop with its signals. The role is put into core.path before lw_engine_start().
+ * What both daemons are made of: module instances, workers, helpers, and the control thread's loop
+ * with its signals. The role is put into the path of each core before lw_engine_start().
  */
 #ifndef LW_WORKER_ENGINE_H
 #define LW_WORKER_ENGINE_H
@@ -14,6 +14,7 @@
 #include "worker/worker.h"
 
 #define LW_ENGINE_INSTANCES 48u
+#define LW_ENGINE_WORKERS   255u /* one byte of a session's id names the worker */
 #define LW_HELPER_THREADS   2u
 #define LW_HELPER_QUEUE     1024u
 
@@ -29,7 +30,8 @@ struct lw_control_watch {
 };
 
 struct lw_engine {
-	struct lw_core core;
+	struct lw_core *cores; /* n_workers, each a worker */
+	uint32_t n_workers;
 	struct lw_hooks hooks;
 	struct lw_helpers *helpers;
 	struct lw_mailbox mail; /* of the control thread */
@@ -41,9 +43,10 @@ struct lw_engine {
 	uint32_t n_watches;
 	int epfd;
 	int signal_fd;
-	int signal; /* that ended the loop, 0: none */
-	bool stop;  /* the control loop ends */
-	bool wake;  /* lw_engine_run() returns: its caller's deadlines have moved */
+	int signal;   /* that ended the loop, 0: none */
+	bool running; /* workers were started */
+	bool stop;    /* the control loop ends */
+	bool wake;    /* lw_engine_run() returns: its caller's deadlines have moved */
 	void (*answer)(void *arg, uint64_t token, const struct lw_auth_answer *a);
 	void *answer_arg;
 };
@@ -51,12 +54,14 @@ struct lw_engine {
 /**
  * lw_engine_init() - nothing runs; SIGINT, SIGTERM and SIGHUP are blocked from here on
  *
+ * @workers: 1..LW_ENGINE_WORKERS
+ *
  * Context: control thread, as all calls here but where said.
  * Return:  0 or a negative errno; lw_engine_fini() also after a failure.
  */
-int lw_engine_init(struct lw_engine *e, struct lw_err *err);
+int lw_engine_init(struct lw_engine *e, uint32_t workers, struct lw_err *err);
 
-/* lw_engine_fini() - the worker must have ended; stops and destroys all instances in reverse */
+/* lw_engine_fini() - waits for the workers; stops and destroys all instances in reverse */
 void lw_engine_fini(struct lw_engine *e);
 
 /**
@@ -72,19 +77,19 @@ int lw_engine_add(struct lw_engine *e, const struct lw_module *m, const void *op
 /* lw_engine_remove() - undo the last lw_engine_add(): it answered -EOPNOTSUPP, another is tried */
 void lw_engine_remove(struct lw_engine *e, struct lw_instance *in);
 
-/* lw_engine_prepare() - the step with privileges of one instance */
+/* lw_engine_prepare() - the step with privileges of one instance, for all workers */
 int lw_engine_prepare(struct lw_instance *in, uint32_t role, uint32_t inside_mtu,
                       struct lw_err *err);
 
 /**
- * lw_engine_attach() - make ports, chain and inside of the instances, and the batches
+ * lw_engine_attach() - make ports, chain and inside of the instances, and the batches, on each worker
  *
  * To be followed by the role's own preparation, then by lw_engine_start().
  */
 int lw_engine_attach(struct lw_engine *e, struct lw_instance *inside, uint32_t inside_mtu,
                      struct lw_err *err);
 
-/* lw_engine_start() - start the instances on the worker, then its thread */
+/* lw_engine_start() - start the instances on the workers, then their threads */
 int lw_engine_start(struct lw_engine *e, struct lw_err *err);
 
 /* lw_engine_watch() - call fn(arg) when this descriptor is readable (level-triggered) */
@@ -100,11 +105,14 @@ void lw_engine_run(struct lw_engine *e, uint64_t max_us);
 void lw_engine_counters(const struct lw_engine *e,
                         void (*fn)(void *arg, const char *name, uint64_t value), void *arg);
 
-/* lw_engine_call() - any thread: run m->deliver(m) on the worker */
-void lw_engine_call(struct lw_engine *e, struct lw_mail *m);
+/* lw_engine_call() - any thread: run m->deliver(m) on a worker */
+void lw_engine_call(struct lw_engine *e, uint32_t worker, struct lw_mail *m);
 
-/* lw_engine_stop() - run m->deliver(m) on the worker, which must set core.stop; then wait for it.
- * Where the worker has ended by itself, on the control thread */
-void lw_engine_stop(struct lw_engine *e, struct lw_mail *m);
+/* lw_engine_join() - wait for all workers, whose `stop` mail has set or will set. Mail to one that
+ * has ended by itself is delivered here, on the control thread */
+void lw_engine_join(struct lw_engine *e);
+
+/* lw_engine_failed() - why a worker ended by itself, negative errno; 0: none has */
+int lw_engine_failed(const struct lw_engine *e);
 
 #endif

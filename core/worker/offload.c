@@ -99,11 +99,9 @@ static void tell_refusal(struct lw_offload *o, const struct lw_refusal *r, uint6
 	               "refused by the kernel%s %s ago; tried again in %s", error, past, left);
 }
 
-static struct lw_refusal find_refusal(const struct lw_engine *e, const struct lw_instance *in,
-                                      uint64_t cap)
+static struct lw_refusal refusal_on(const struct lw_path *p, const struct lw_engine *e,
+                                    const struct lw_instance *in, uint64_t cap)
 {
-	const struct lw_path *p = &e->core.path;
-
 	if (in == e->inside)
 		return lw_path_merge_refusal(p, cap);
 	for (uint32_t i = 0; i < p->n_ports; i++) {
@@ -111,6 +109,21 @@ static struct lw_refusal find_refusal(const struct lw_engine *e, const struct lw
 			return lw_sender_refusal(&p->ports[i].sender);
 	}
 	return (struct lw_refusal){ .until_us = 0 };
+}
+
+/* Of all workers that which lasts longest: each finds out by itself. */
+static struct lw_refusal find_refusal(const struct lw_engine *e, const struct lw_instance *in,
+                                      uint64_t cap)
+{
+	struct lw_refusal last = { .until_us = 0 };
+
+	for (uint32_t i = 0; i < e->n_workers; i++) {
+		struct lw_refusal r = refusal_on(&e->cores[i].path, e, in, cap);
+
+		if (r.until_us > last.until_us)
+			last = r;
+	}
+	return last;
 }
 
 static uint32_t number_of(const struct lw_engine *e, uint32_t i)

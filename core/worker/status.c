@@ -24,6 +24,15 @@ static void write_counter(void *arg, const char *name, uint64_t value)
 	lw_json_uint(arg, name, value);
 }
 
+static void write_paths(const struct lw_engine *e, struct lw_json *out)
+{
+	const struct lw_path *paths[LW_ENGINE_WORKERS];
+
+	for (uint32_t i = 0; i < e->n_workers; i++)
+		paths[i] = &e->cores[i].path;
+	lw_path_each_counter(paths, e->n_workers, write_counter, out);
+}
+
 void lw_engine_status(const struct lw_engine *e, struct lw_json *out,
                       void (*counters)(const void *arg, struct lw_json *out), const void *arg)
 {
@@ -33,7 +42,7 @@ void lw_engine_status(const struct lw_engine *e, struct lw_json *out,
 	lw_json_object(out, "counters");
 	if (counters != NULL)
 		counters(arg, out);
-	lw_path_each_counter(&e->core.path, write_counter, out);
+	write_paths(e, out);
 	lw_engine_counters(e, write_counter, out);
 	lw_json_end(out);
 }

@@ -41,7 +41,7 @@ static struct lw_instance *use_module(struct bed_client *c, const struct lw_modu
 
 static void make_attempts(struct bed_client *c)
 {
-	struct lw_path *p = &c->engine.core.path;
+	struct lw_path *p = &c->engine.cores->path;
 
 	c->conf = (struct lw_tunnel_conf){ .role = LW_ROLE_CLIENT,
 		                           .outside_mtu = 1500,
@@ -51,7 +51,7 @@ static void make_attempts(struct bed_client *c)
 		                           .password = "secret",
 		                           .keepalive_us = 10 * LW_US_PER_S,
 		                           .keepalive_timeout_us = 60 * LW_US_PER_S };
-	lw_attempts_init(&c->attempts, &c->engine.core, c->tls, &c->conf, &ops, c);
+	lw_attempts_init(&c->attempts, c->engine.cores, c->tls, &c->conf, &ops, c);
 	c->attempts.udp = &p->ports[0];
 	c->attempts.tcp = &p->ports[1];
 	p->tun_address = lw_addr_ipv4(0x64400006, 0);
@@ -67,7 +67,7 @@ struct bed_client *bed_client_create(void)
 	c->udp.net = c->tcp.net = c->inside.net = &c->net;
 	c->udp.source = c->tcp.source = lw_addr_ipv4(HOME, 0);
 	c->tls = bed_client_ctx("ca.crt");
-	if (lw_engine_init(&c->engine, &err) < 0)
+	if (lw_engine_init(&c->engine, 1, &err) < 0)
 		fail_msg("%s", err.text);
 	(void)use_module(c, &net_udp_module, 0, &c->udp);
 	(void)use_module(c, &net_tcp_module, 1, &c->tcp);
@@ -94,7 +94,7 @@ struct bed *bed_client_server(struct bed_client *c, enum bed_verdict verdict, co
 
 static bool client_waits(const struct bed_client *c)
 {
-	if (c->engine.core.ready != NULL)
+	if (c->engine.cores->ready != NULL)
 		return true;
 	for (uint32_t i = 0; i < NET_SOCKS; i++) {
 		if (c->udp.open[i] && c->udp.socks[i].n > 0)
@@ -118,7 +118,7 @@ void bed_client_settle(struct bed_client *c)
 	for (int still = 0; still < 3; still++) {
 		for (uint32_t i = 0; i < c->n_servers; i++)
 			bed_settle(c->server[i], NULL, 0);
-		assert_int_equal(lw_core_round(&c->engine.core, 0), 0);
+		assert_int_equal(lw_core_round(c->engine.cores, 0), 0);
 		if (somebody_waits(c))
 			still = -1;
 	}
@@ -130,10 +130,10 @@ void bed_client_run(struct bed_client *c, uint64_t us)
 
 	bed_client_settle(c);
 	while (net_clock_us < end) {
-		uint64_t next = lw_wheel_next_us(&c->engine.core.wheel);
+		uint64_t next = lw_wheel_next_us(&c->engine.cores->wheel);
 
 		for (uint32_t i = 0; i < c->n_servers; i++) {
-			uint64_t d = lw_wheel_next_us(&c->server[i]->engine.core.wheel);
+			uint64_t d = lw_wheel_next_us(&c->server[i]->engine.cores->wheel);
 
 			next = d < next ? d : next;
 		}
@@ -163,7 +163,7 @@ void bed_client_check_idle(const struct bed_client *c)
 	assert_null(c->attempts.winner);
 	assert_int_equal(c->udp.n_open, 0);
 	assert_int_equal(c->tcp.n_open, 0);
-	assert_int_equal(c->engine.core.wheel.n, 0);
+	assert_int_equal(c->engine.cores->wheel.n, 0);
 }
 
 void bed_client_destroy(struct bed_client *c)

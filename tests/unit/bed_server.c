@@ -310,7 +310,7 @@ static void make_sessions(struct bed *b, const struct bed_plan *plan)
 		                           .stale_us = 60 * LW_US_PER_S,
 		                           .idle_us = plan->idle_us > 0 ? plan->idle_us
 		                                                        : 86400 * LW_US_PER_S };
-	if (lw_sessions_init(&b->s, &b->engine.core, b->tls, &b->conf, &limits, &pool,
+	if (lw_sessions_init(&b->s, b->engine.cores, b->tls, &b->conf, &limits, &pool,
 	                     &b->conf.client_address, 1, b->engine.helpers, !plan->no_udp,
 	                     &err) < 0)
 		fail_msg("%s", err.text);
@@ -332,7 +332,7 @@ struct bed *bed_create(struct net *net, const struct bed_plan *plan)
 	b->net = net;
 	b->addr = lw_addr_ipv4(plan->ip != 0 ? plan->ip : BED_SERVER, BED_PORT);
 	b->tls = bed_server_ctx(plan->cert != NULL ? plan->cert : "server");
-	if (lw_engine_init(&b->engine, &err) < 0)
+	if (lw_engine_init(&b->engine, 1, &err) < 0)
 		fail_msg("%s", err.text);
 	inside = use_modules(b, plan);
 	if (lw_engine_attach(&b->engine, inside, 1350, &err) < 0)
@@ -354,7 +354,7 @@ static void check_nothing_left(const struct bed *b)
 	assert_int_equal(b->s.by_addr.n, 0);
 	assert_int_equal(b->s.by_id.n, 0);
 	assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
-	assert_int_equal(b->engine.core.wheel.n, 0);
+	assert_int_equal(b->engine.cores->wheel.n, 0);
 	assert_int_equal(b->tcp.n_open, 0);
 	assert_int_equal(b->filter.n_open, b->filter.n_close);
 	for (uint32_t i = 0; i < LW_PENDING_BUCKETS; i++)
@@ -374,7 +374,7 @@ void bed_destroy(struct bed *b)
 
 bool bed_waits(const struct bed *b)
 {
-	if (b->engine.core.ready != NULL)
+	if (b->engine.cores->ready != NULL)
 		return true;
 	for (uint32_t i = 0; i < NET_SOCKS; i++) {
 		if (b->udp.open[i] && b->udp.socks[i].n > 0)
@@ -385,7 +385,7 @@ bool bed_waits(const struct bed *b)
 
 bool bed_round(struct bed *b)
 {
-	assert_int_equal(lw_core_round(&b->engine.core, 0), 0);
+	assert_int_equal(lw_core_round(b->engine.cores, 0), 0);
 	return bed_waits(b);
 }
 
@@ -396,7 +396,7 @@ uint64_t bed_counter(const struct bed *b, enum lw_server_counter i)
 
 uint64_t bed_tunnels(const struct bed *b, enum lw_counter i)
 {
-	return b->engine.core.path.sessions.n[i];
+	return b->engine.cores->path.sessions.n[i];
 }
 
 uint32_t bed_jobs(struct bed *b)
@@ -457,14 +457,14 @@ void bed_settle(struct bed *b, struct peer *const *peers, uint32_t n)
 		if (helpers_rest(b))
 			break;
 		assert_true(time(NULL) < until);
-		assert_int_equal(lw_core_round(&b->engine.core, 5 * LW_US_PER_MS), 0);
+		assert_int_equal(lw_core_round(b->engine.cores, 5 * LW_US_PER_MS), 0);
 	}
 }
 
 static uint64_t next_time(const struct bed *b, struct peer *const *peers, uint32_t n, uint64_t end)
 {
-	uint64_t next = lw_wheel_next_us(&b->engine.core.wheel);
-	uint64_t blocked = lw_path_deadline(&b->engine.core.path);
+	uint64_t next = lw_wheel_next_us(&b->engine.cores->wheel);
+	uint64_t blocked = lw_path_deadline(&b->engine.cores->path);
 
 	next = blocked < next ? blocked : next;
 	for (uint32_t i = 0; i < n; i++) {

@@ -225,7 +225,7 @@ static void on_stop(struct lw_mail *m)
 		(struct engine_bed *)(void *)((char *)m - offsetof(struct engine_bed, stop));
 
 	b->stops++;
-	b->engine.core.stop = true;
+	b->engine.cores->stop = true;
 }
 
 struct engine_bed *eb_create(void)
@@ -246,7 +246,7 @@ struct engine_bed *eb_create(void)
 int eb_start(struct engine_bed *b)
 {
 	struct lw_engine *e = &b->engine;
-	int r = lw_engine_init(e, &b->err);
+	int r = lw_engine_init(e, 1, &b->err);
 
 	for (int i = 0; r == 0 && i < EB_MODULES; i++) {
 		r = lw_engine_add(e, &eb_modules[i], &b->opts[i], &b->in[i], &b->err);
@@ -262,7 +262,9 @@ int eb_start(struct engine_bed *b)
 
 void eb_stop(struct engine_bed *b)
 {
-	lw_engine_stop(&b->engine, &b->stop);
+	if (b->engine.running)
+		lw_engine_call(&b->engine, 0, &b->stop);
+	lw_engine_join(&b->engine);
 }
 
 void eb_destroy(struct engine_bed *b)

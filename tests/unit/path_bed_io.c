@@ -283,8 +283,9 @@ static void compare_counter(void *arg, const char *name, uint64_t value)
 uint64_t bed_counter(const struct path_bed *b, const char *name)
 {
 	struct wanted_counter w = { .name = name };
+	const struct lw_path *path = &b->path;
 
-	lw_path_each_counter(&b->path, compare_counter, &w);
+	lw_path_each_counter(&path, 1, compare_counter, &w);
 	assert_int_equal(w.found, 1);
 	return w.value;
 }

@@ -34,7 +34,7 @@ static void engine__starts_and_stops__each_step_in_order_and_back(void **state)
 	assert_int_equal(b->stops, 1);
 	eb_stop(b); /* harmless: nothing runs */
 	assert_int_equal(b->stops, 1);
-	assert_null(b->engine.core.mail.head);
+	assert_null(b->engine.cores->mail.head);
 	assert_undone(b, DEATHS);
 }
 
@@ -82,7 +82,7 @@ static void engine__each_step_fails__undoes_those_before_in_reverse(void **state
 		               (const char *[]){ "create", "prepare", "start" }[c->step],
 		               in->letter);
 		assert_string_equal(b->err.text, text);
-		assert_false(b->engine.core.started);
+		assert_false(b->engine.cores->started);
 		if (c->step == CREATE)
 			assert_int_equal(b->engine.n_instances, c->which);
 		assert_undone(b, c->undone);
@@ -117,7 +117,7 @@ static void engine_remove__prepare_cannot__the_next_takes_its_place(void **state
 	struct lw_engine *e = &b->engine;
 
 	(void)state;
-	assert_int_equal(lw_engine_init(e, &b->err), 0);
+	assert_int_equal(lw_engine_init(e, 1, &b->err), 0);
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(lw_engine_add(e, &eb_modules[i], &b->opts[i], &b->in[i], NULL), 0);
 	b->insts[1].prepare_r = -EOPNOTSUPP;
@@ -140,7 +140,7 @@ static void engine__module_lacks_what_is_optional__nothing_is_called(void **stat
 	struct lw_instance *in = NULL;
 
 	(void)state;
-	assert_int_equal(lw_engine_init(e, &b->err), 0);
+	assert_int_equal(lw_engine_init(e, 1, &b->err), 0);
 	assert_int_equal(lw_engine_add(e, &eb_least, &b->opts[0], &in, &b->err), 0);
 	assert_int_equal(lw_engine_prepare(in, LW_ROLE_CLIENT, EB_MTU, &b->err), 0);
 	assert_int_equal(lw_instance_start(in, 0, &b->err), 0);
@@ -156,7 +156,7 @@ static void engine__too_many__says_so(void **state)
 	struct lw_instance *in = NULL;
 
 	(void)state;
-	assert_int_equal(lw_engine_init(e, &b->err), 0);
+	assert_int_equal(lw_engine_init(e, 1, &b->err), 0);
 	for (uint32_t i = 0; i < LW_ENGINE_INSTANCES; i++)
 		assert_int_equal(lw_engine_add(e, &eb_least, &b->opts[0], &in, &b->err), 0);
 	assert_int_equal(lw_engine_add(e, &eb_least, &b->opts[0], &in, &b->err), -E2BIG);
@@ -178,7 +178,7 @@ static void engine_attach__more_than_the_path_has_room_for__says_so(void **state
 		const struct lw_module *m = &eb_modules[kinds[i / 2].module];
 		struct lw_instance *in = NULL;
 
-		assert_int_equal(lw_engine_init(e, &b->err), 0);
+		assert_int_equal(lw_engine_init(e, 1, &b->err), 0);
 		for (uint32_t n = 0; n < kinds[i / 2].fit + i % 2; n++) {
 			b->log[0] = '\0';
 			assert_int_equal(lw_engine_add(e, m, &b->opts[0], &in, &b->err), 0);
@@ -207,11 +207,12 @@ static void engine_attach__session_bytes__each_its_own_place(void **state)
 static void engine_attach__each_kind__is_where_it_belongs(void **state)
 {
 	struct engine_bed *b = eb_create();
-	const struct lw_core *c = &b->engine.core;
+	const struct lw_core *c;
 
 	(void)state;
 	assert_int_equal(eb_start(b), 0);
 	eb_stop(b);
+	c = b->engine.cores;
 	assert_int_equal(c->n_attach, 4);
 	assert_int_equal(c->attach[0].kind, LW_ATTACH_OTHER);
 	assert_int_equal(c->attach[1].kind, LW_ATTACH_PORT);
@@ -253,7 +254,7 @@ static void engine_counters__several_instances__summed_by_module(void **state)
 	struct listing l = { { 0 } };
 
 	(void)state;
-	assert_int_equal(lw_engine_init(e, &b->err), 0);
+	assert_int_equal(lw_engine_init(e, 1, &b->err), 0);
 	for (int i = 0; i < 4; i++) {
 		assert_int_equal(
 			lw_engine_add(e, &eb_modules[modules[i]], &b->opts[i], &in[i], NULL), 0);
@@ -296,7 +297,7 @@ static void engine__step_answers_oddly__fails_with_a_sentence(void **state)
 		               names[i % 3], answers[i / 3].after);
 		assert_string_equal(b->err.text, text);
 		assert_int_equal(b->err.code, answers[i / 3].expected);
-		assert_false(b->engine.core.started);
+		assert_false(b->engine.cores->started);
 		assert_undone(b, i % 3 == 0   ? ""
 		                 : i % 3 == 1 ? GONE("A")
 		                              : GONE("D") GONE("C") GONE("B") GONE("A"));
@@ -320,8 +321,8 @@ static void engine_prepare__filter_takes_superpackets_or_not__path_knows(void **
 		assert_int_equal(b->insts[0].wanted, 0);
 		assert_int_equal(b->insts[1].wanted, LW_CAP_GSO | LW_CAP_GRO);
 		assert_int_equal(b->insts[2].wanted, all);
-		assert_int_equal(lw_chain_first_single(&b->engine.core.path.chain),
-		                 b->engine.core.path.chain.n - (unsigned)i);
+		assert_int_equal(lw_chain_first_single(&b->engine.cores->path.chain),
+		                 b->engine.cores->path.chain.n - (unsigned)i);
 		assert_int_equal(b->insts[3].wanted, 0);
 		eb_stop(b);
 		eb_destroy(b);

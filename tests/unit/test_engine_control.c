@@ -53,7 +53,7 @@ static struct engine_bed *only_init(void)
 {
 	struct engine_bed *b = eb_create();
 
-	assert_int_equal(lw_engine_init(&b->engine, &b->err), 0);
+	assert_int_equal(lw_engine_init(&b->engine, 1, &b->err), 0);
 	return b;
 }
 
@@ -216,10 +216,10 @@ static void host_watch__worker__is_the_workers(void **state)
 	eb_stop(b); /* its thread has ended: its things are ours */
 	h = b->insts[1].host;
 	assert_int_equal(h->watch(h, b->insts[1].w, fd, 7), 0);
-	assert_int_equal(e->core.by_fd.n, 1);
+	assert_int_equal(e->cores->by_fd.n, 1);
 	assert_int_equal(h->watch(h, b->insts[1].w, fd, 7), -EEXIST);
 	h->unwatch(h, b->insts[1].w, fd);
-	assert_int_equal(e->core.by_fd.n, 0);
+	assert_int_equal(e->cores->by_fd.n, 0);
 	eb_destroy(b);
 	(void)close(fd);
 }
@@ -237,7 +237,7 @@ static void host_random__worker_or_not__gives_different_bytes(void **state)
 	b->insts[0].host->random(NULL, bytes[2], 32);
 	for (int i = 0; i < 3; i++)
 		assert_memory_not_equal(bytes[i], bytes[(i + 1) % 3], 32);
-	assert_int_equal(b->engine.core.random.left, LW_RANDOM_POOL - 64);
+	assert_int_equal(b->engine.cores->random.left, LW_RANDOM_POOL - 64);
 	eb_destroy(b);
 }
 
@@ -333,7 +333,7 @@ static void engine_call__a_mail__runs_on_the_worker(void **state)
 
 	(void)state;
 	assert_int_equal(eb_start(b), 0);
-	lw_engine_call(&b->engine, &c.mail);
+	lw_engine_call(&b->engine, 0, &c.mail);
 	eb_stop(b); /* in order: behind it */
 	assert_int_equal(c.n, 1);
 	assert_false(pthread_equal(c.thread, pthread_self()));
@@ -354,9 +354,9 @@ static void engine_stop__worker_ended_by_itself__mail_is_delivered_all_the_same(
 	lw_engine_run(&b->engine, WAIT_US);
 	assert_true(b->engine.stop);
 	assert_int_equal(b->engine.signal, 0);
-	lw_engine_call(&b->engine, &c.mail);
+	lw_engine_call(&b->engine, 0, &c.mail);
 	eb_stop(b);
-	assert_int_equal(b->engine.core.failed, -ENODEV);
+	assert_int_equal(b->engine.cores->failed, -ENODEV);
 	assert_int_equal(c.n, 1); /* what was sent before comes before */
 	assert_int_equal(b->stops, 1);
 	eb_destroy(b);

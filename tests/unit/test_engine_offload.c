@@ -128,7 +128,7 @@ static void offloads__run_refused__off_until_it_is_tried_again(void **state)
 
 	(void)state;
 	run(b);
-	s = &b->engine.core.path.ports[0].sender;
+	s = &b->engine.cores->path.ports[0].sender;
 	s->runs_off_until_us = AT + LW_SEND_RUNS_OFF_US;
 	s->runs_off_error = -EIO;
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
@@ -160,11 +160,12 @@ static void offloads__superpackets_refused__each_kind_by_itself(void **state)
 		       { -ENOPROTOOPT, " (ENOPROTOOPT)" },
 		       { -ENODEV, " (No such device)" } };
 	struct engine_bed *b = started(WRITES, 0);
-	struct lw_path *p = &b->engine.core.path;
+	struct lw_path *p;
 	struct listing l;
 
 	(void)state;
 	run(b);
+	p = &b->engine.cores->path;
 	p->ports[0].sender.runs_off_until_us = AT + LW_SEND_RUNS_OFF_US;
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		char want[256];
@@ -206,7 +207,7 @@ static void offloads__two_uses_of_a_module__are_numbered_and_apart(void **state)
 	struct lw_engine *e = &b->engine;
 
 	(void)state;
-	assert_int_equal(lw_engine_init(e, &b->err), 0);
+	assert_int_equal(lw_engine_init(e, 1, &b->err), 0);
 	b->insts[0].grants = LW_CAP_GSO;
 	b->insts[2].grants = LW_CAP_GRO;
 	for (int i = 0; i < 4; i++) {

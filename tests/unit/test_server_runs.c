@@ -72,7 +72,7 @@ static struct bed *gro_bed(struct net *net)
 	static struct lw_outside_udp_ops ops;
 	static struct lw_module module;
 	struct bed *b = bed_create(net, &(struct bed_plan){ 0 });
-	struct lw_path *path = &b->engine.core.path;
+	struct lw_path *path = &b->engine.cores->path;
 
 	ops = *net_udp_module.ops.udp;
 	ops.recv = gro_recv;
@@ -217,7 +217,7 @@ static void known_peer__run__every_packet_comes_out(void **state)
 		(void)check_inside(b, 7, runs[i].n);
 	}
 	assert_int_equal(bed_tunnels(b, LW_CTR_HEADER_BAD), 0);
-	assert_int_equal(b->engine.core.path.ports[0].pieces->n, 0);
+	assert_int_equal(b->engine.cores->path.ports[0].pieces->n, 0);
 	peer_destroy(p);
 	bed_destroy(b);
 }

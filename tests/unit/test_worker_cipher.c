@@ -174,7 +174,7 @@ static int setup(void **state)
 	quick = 0;
 	started_r = 0;
 	memset(&err, 0, sizeof(err));
-	return lw_engine_init(&engine, &err);
+	return lw_engine_init(&engine, 1, &err);
 }
 
 static int teardown(void **state)
@@ -193,7 +193,7 @@ static int use(const struct lw_module *const *modules, uint32_t n)
 
 static int examine(void)
 {
-	lw_cipher_attach(&engine, engine.instances[0]);
+	lw_cipher_attach(engine.cores, engine.instances[0], engine.instances[0]->workers);
 	return lw_cipher_examine(&engine, &err);
 }
 
@@ -249,7 +249,7 @@ static void use__several__first_that_the_system_can_do(void **state)
 	assert_int_equal(engine.n_instances, 1);
 	assert_string_equal(lw_cipher_name(&engine), "cipher-wolfcrypt");
 	assert_int_equal(examine(), 0);
-	assert_ptr_equal(engine.core.path.lane.cipher, laneway_module.ops.cipher);
+	assert_ptr_equal(engine.cores->path.lane.cipher, laneway_module.ops.cipher);
 }
 
 static void use__none_can_be_used__ends_the_start(void **state)
@@ -410,7 +410,7 @@ static void engine__cipher_gives_wrong_answers__does_not_start(void **state)
 	(void)state;
 	assert_int_equal(use(list, 1), 0);
 	assert_int_equal(lw_engine_start(&engine, &err), -EBADMSG);
-	assert_false(engine.core.started);
+	assert_false(engine.cores->started);
 	assert_non_null(strstr(err.text, "must not be used"));
 }
 
