@@ -50,13 +50,16 @@ static void ask(void *arg)
 
 static uint64_t token_of(const struct lw_auth *a, const struct lw_auth_job *job)
 {
-	return (uint64_t)job->generation << 32 | (uint64_t)(job - a->jobs);
+	return (uint64_t)job->generation << 32 | (uint64_t)a->worker << 16 |
+	       (uint64_t)(job - a->jobs);
 }
 
-void lw_auth_init(struct lw_auth *a, struct lw_helpers *helpers, struct lw_mailbox *mail,
+void lw_auth_init(struct lw_auth *a, uint32_t worker, struct lw_helpers *helpers,
+                  struct lw_mailbox *mail,
                   void (*answered)(void *arg, struct lw_auth_job *job), void *arg)
 {
 	(void)pthread_mutex_init(&a->lock, NULL);
+	a->worker = worker;
 	a->helpers = helpers;
 	a->mail = mail;
 	a->answered = answered;
@@ -119,10 +122,10 @@ struct lw_auth_job *lw_auth_submit(struct lw_auth *a, struct lw_login *login,
 
 void lw_auth_answer(struct lw_auth *a, uint64_t token, const struct lw_auth_answer *answer)
 {
-	uint32_t i = (uint32_t)token;
+	uint32_t i = (uint32_t)token & 0xffff;
 	struct lw_auth_job *job;
 
-	if (i >= LW_AUTH_JOBS)
+	if (lw_auth_worker(token) != a->worker || i >= LW_AUTH_JOBS)
 		return;
 	job = &a->jobs[i];
 	(void)pthread_mutex_lock(&a->lock);

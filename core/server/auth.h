@@ -38,6 +38,7 @@ struct lw_auth_job {
 
 struct lw_auth {
 	pthread_mutex_t lock;
+	uint32_t worker;
 	struct lw_helpers *helpers;
 	struct lw_mailbox *mail;                              /* the worker's */
 	void (*answered)(void *arg, struct lw_auth_job *job); /* on the worker's thread */
@@ -51,7 +52,8 @@ struct lw_auth {
 };
 
 /* lw_auth_init() - no login on its way; control thread */
-void lw_auth_init(struct lw_auth *a, struct lw_helpers *helpers, struct lw_mailbox *mail,
+void lw_auth_init(struct lw_auth *a, uint32_t worker, struct lw_helpers *helpers,
+                  struct lw_mailbox *mail,
                   void (*answered)(void *arg, struct lw_auth_job *job), void *arg);
 void lw_auth_fini(struct lw_auth *a);
 
@@ -69,6 +71,12 @@ struct lw_auth_job *lw_auth_submit(struct lw_auth *a, struct lw_login *login,
 
 /* lw_auth_abandon() - its session has gone: a backend that was not asked yet will not be; worker */
 void lw_auth_abandon(struct lw_auth_job *job);
+
+/* lw_auth_worker() - whose logins a token belongs to; of a wrong one any number */
+static inline uint32_t lw_auth_worker(uint64_t token)
+{
+	return (uint32_t)token >> 16;
+}
 
 /* lw_auth_answer() - lw_host.answer(): any thread; a late or second one is ignored */
 void lw_auth_answer(struct lw_auth *a, uint64_t token, const struct lw_auth_answer *answer);

@@ -84,7 +84,7 @@ static uint64_t draw_id(struct lw_sessions *s)
 
 	do {
 		lw_random_take(&s->core->random, &id, sizeof(id));
-		id &= UINT64_MAX >> 8; /* byte 0 is the worker: the first, of one */
+		id = (id & UINT64_MAX >> 8) | (uint64_t)s->worker << 56; /* byte 0 */
 	} while (lw_wire_id_reserved(id) || lw_hash_find(&s->by_id, &id) != NULL);
 	return id;
 }
@@ -101,6 +101,7 @@ static void list(struct lw_sessions *s, struct lw_record *rec, struct lw_record 
 	if (!rec->timed.tunnel->is_stream)
 		lw_hash_add(&s->by_id, &rec->id_node);
 	lw_sessions_set(&s->n, s->n + 1);
+	(void)__atomic_add_fetch(&s->common->n, 1, __ATOMIC_RELAXED);
 }
 
 int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *tls,
@@ -114,7 +115,7 @@ int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *t
 		                         .pool = &s->core->path.chunks,
 		                         .lane = &s->core->path.lane,
 		                         .counters = &s->core->path.sessions,
-		                         .serial = ++s->serial };
+		                         .serial = s->serial += s->common->n_workers };
 	struct lw_record *rec = calloc(1, sizeof(*rec));
 	struct lw_tunnel *t;
 
@@ -165,6 +166,7 @@ void lw_record_unlist(struct lw_sessions *s, struct lw_record *rec)
 		lw_auth_abandon(rec->job);
 	rec->job = NULL;
 	lw_sessions_set(&s->n, s->n - 1);
+	(void)__atomic_sub_fetch(&s->common->n, 1, __ATOMIC_RELAXED);
 }
 
 void lw_record_arrived(struct lw_sessions *s, struct lw_record *rec)

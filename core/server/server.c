@@ -24,16 +24,22 @@
 /* the server's own inside address unless the inside module is told otherwise: wire.md 8.4 */
 #define TUN_ADDRESS 0x0a7d0001u
 
+/* one worker's */
+struct part {
+	struct lw_sessions sessions; /* its core is NULL until they are made */
+	struct lw_mail stop;
+} __attribute__((aligned(64)));
+
 struct server {
 	const struct lw_server_plan *plan;
 	struct lw_engine engine;
-	struct lw_sessions sessions;
+	struct part *parts; /* as many as the engine has workers */
+	struct lw_sessions_common common;
 	struct lw_tunnel_conf conf;
 	struct lw_tls_ctx *tls;
 	uint64_t lane_rotate_us;
 	struct lw_addr tun_address; /* the system's own inside */
 	struct lw_control *control;
-	struct lw_mail stop;
 	uint64_t started_us;
 };
 
@@ -48,8 +54,22 @@ static void write_counters(const void *arg, struct lw_json *out)
 {
 	const struct server *s = arg;
 
-	for (int i = 0; i < LW_SRV_MAX; i++)
-		lw_json_uint(out, lw_server_counter_names[i], load(&s->sessions.counters[i]));
+	for (int c = 0; c < LW_SRV_MAX; c++) {
+		uint64_t sum = 0;
+
+		for (uint32_t i = 0; i < s->engine.n_workers; i++)
+			sum += load(&s->parts[i].sessions.counters[c]);
+		lw_json_uint(out, lw_server_counter_names[c], sum);
+	}
+}
+
+static uint64_t count_online(const struct server *s)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < s->engine.n_workers; i++)
+		n += load(&s->parts[i].sessions.n_online);
+	return n;
 }
 
 static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
@@ -62,11 +82,11 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_string(out, "role", "server");
 	lw_json_uint(out, "pid", (uint64_t)getpid());
 	lw_json_uint(out, "uptime_s", (lw_clock_us() - s->started_us) / LW_US_PER_S);
-	lw_json_uint(out, "workers", 1);
-	lw_json_uint(out, "sessions", load(&s->sessions.n));
-	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
+	lw_json_uint(out, "workers", s->engine.n_workers);
+	lw_json_uint(out, "sessions", load(&s->common.n));
+	lw_json_uint(out, "sessions_online", count_online(s));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
-	lw_json_uint(out, "addresses_free", lw_pool_free(&s->sessions.pool));
+	lw_json_uint(out, "addresses_free", lw_pool_free(&s->common.pool));
 	lw_engine_status(&s->engine, out, write_counters, s);
 	return 0;
 }
@@ -124,26 +144,25 @@ static int use_inside(struct server *s, struct lw_instance **ret, struct lw_err 
 	return r;
 }
 
-static void add_backends(struct server *s)
+static void add_backends(const struct lw_engine *e, struct lw_auth *a)
 {
-	const struct lw_engine *e = &s->engine;
-
 	for (uint32_t i = 0; i < e->n_instances; i++) {
-		if (e->instances[i]->module->kind != LW_KIND_AUTH ||
-		    s->sessions.auth.n_backends == LW_AUTH_BACKENDS)
+		const struct lw_instance *in = e->instances[i];
+
+		if (in->module->kind != LW_KIND_AUTH || a->n_backends == LW_AUTH_BACKENDS)
 			continue;
-		s->sessions.auth.backends[s->sessions.auth.n_backends].ops =
-			e->instances[i]->module->ops.auth;
-		s->sessions.auth.backends[s->sessions.auth.n_backends++].inst =
-			e->instances[i]->inst;
+		a->backends[a->n_backends].ops = in->module->ops.auth;
+		a->backends[a->n_backends++].inst = in->inst;
 	}
 }
 
 static void on_auth_answer(void *arg, uint64_t token, const struct lw_auth_answer *a)
 {
 	struct server *s = arg;
+	uint32_t worker = lw_auth_worker(token);
 
-	lw_auth_answer(&s->sessions.auth, token, a);
+	if (worker < s->engine.n_workers)
+		lw_auth_answer(&s->parts[worker].sessions.auth, token, a);
 }
 
 static int make_tls(struct server *s, struct lw_err *err)
@@ -170,13 +189,26 @@ static bool has_udp(const struct lw_uses *uses)
 	return false;
 }
 
+static int make_pool(struct server *s, struct lw_err *err)
+{
+	const struct lw_server_plan *plan = s->plan;
+	const struct lw_addr reserved[] = { plan->client_address, plan->server_address, plan->dns,
+		                            s->tun_address };
+	int r = lw_pool_init(&s->common.pool, &plan->pool, reserved, 4, s->engine.n_workers);
+
+	if (r < 0)
+		return lw_err_set(err, r, "cannot make the address pool: %s", strerror(-r));
+	if (s->common.pool.cap == 0)
+		return lw_err_set(err, -EINVAL,
+		                  "network.pool has no address for a client besides those that "
+		                  "are told or used here; make it larger");
+	return 0;
+}
+
 static int make_sessions(struct server *s, struct lw_err *err)
 {
 	const struct lw_server_plan *plan = s->plan;
-	const struct lw_server_limits limits = { .sessions = plan->max_sessions,
-		                                 .handshakes_per_s = plan->handshakes_per_s };
-	const struct lw_addr reserved[] = { plan->client_address, plan->server_address, plan->dns,
-		                            s->tun_address };
+	int r = 0;
 
 	s->conf = (struct lw_tunnel_conf){ .role = LW_ROLE_SERVER,
 		                           .outside_mtu = OUTSIDE_MTU,
@@ -191,9 +223,21 @@ static int make_sessions(struct server *s, struct lw_err *err)
 		                           .idle_us = plan->idle_us };
 	s->engine.answer = on_auth_answer;
 	s->engine.answer_arg = s;
-	return lw_sessions_init(&s->sessions, s->engine.cores, s->tls, &s->conf, &limits,
-	                        &plan->pool, reserved, 4, s->engine.helpers,
-	                        has_udp(&plan->outside), err);
+	s->common.tls = s->tls;
+	s->common.conf = &s->conf;
+	s->common.limits = (struct lw_server_limits){ .sessions = plan->max_sessions,
+		                                      .handshakes_per_s =
+		                                              plan->handshakes_per_s };
+	s->common.helpers = s->engine.helpers;
+	s->common.n_workers = s->engine.n_workers;
+	s->common.udp = has_udp(&plan->outside);
+	for (uint32_t i = 0; r == 0 && i < s->engine.n_workers; i++) {
+		struct lw_sessions *sessions = &s->parts[i].sessions;
+
+		r = lw_sessions_init(sessions, i, &s->engine.cores[i], &s->common, err);
+		add_backends(&s->engine, &sessions->auth);
+	}
+	return r;
 }
 
 static int open_control(struct server *s, struct lw_err *err)
@@ -209,13 +253,26 @@ static int open_control(struct server *s, struct lw_err *err)
 	return lw_engine_watch(&s->engine, lw_control_fd(s->control), on_control, s);
 }
 
-/* On the worker: Goodbye to all, then the loop ends. */
+/* On the worker: Goodbye to all its sessions, then the loop ends. */
 static void stop_worker(struct lw_mail *m)
 {
-	struct server *s = (struct server *)(void *)((char *)m - offsetof(struct server, stop));
+	struct part *p = (struct part *)(void *)((char *)m - offsetof(struct part, stop));
 
-	lw_sessions_close_all(&s->sessions);
-	s->engine.cores->stop = true;
+	lw_sessions_close_all(&p->sessions);
+	p->sessions.core->stop = true;
+}
+
+static int make_parts(struct server *s, struct lw_err *err)
+{
+	uint32_t n = s->engine.n_workers;
+
+	s->parts = aligned_alloc(_Alignof(struct part), n * sizeof(*s->parts));
+	if (s->parts == NULL)
+		return lw_err_set(err, -ENOMEM, "out of memory");
+	memset(s->parts, 0, n * sizeof(*s->parts));
+	for (uint32_t i = 0; i < n; i++)
+		s->parts[i].stop.deliver = stop_worker;
+	return 0;
 }
 
 static int start(struct server *s, struct lw_err *err)
@@ -223,6 +280,8 @@ static int start(struct server *s, struct lw_err *err)
 	struct lw_instance *inside = NULL;
 	int r = lw_engine_init(&s->engine, 1, err);
 
+	if (r == 0)
+		r = make_parts(s, err);
 	if (r == 0)
 		r = make_tls(s, err);
 	if (r == 0)
@@ -241,31 +300,45 @@ static int start(struct server *s, struct lw_err *err)
 	if (r == 0)
 		r = lw_engine_attach(&s->engine, inside, s->plan->mtu, err);
 	if (r == 0)
+		r = make_pool(s, err);
+	if (r == 0)
 		r = make_sessions(s, err);
-	if (r == 0) {
-		add_backends(s);
+	if (r == 0)
 		r = lw_engine_start(&s->engine, err);
-	}
 	return r;
+}
+
+/* A worker that ended by itself, or never began, has told nobody. */
+static void end_sessions(struct server *s)
+{
+	for (uint32_t i = 0; s->parts != NULL && i < s->engine.n_workers; i++) {
+		struct lw_sessions *sessions = &s->parts[i].sessions;
+
+		if (sessions->core != NULL && !sessions->closing)
+			lw_sessions_close_all(sessions);
+	}
 }
 
 /* why a worker had ended by itself, negative errno; 0: none had */
 static int finish(struct server *s)
 {
+	uint32_t n = s->parts != NULL ? s->engine.n_workers : 0;
 	int failed;
 
-	if (s->engine.running)
-		lw_engine_call(&s->engine, 0, &s->stop);
+	for (uint32_t i = 0; s->engine.running && i < n; i++)
+		lw_engine_call(&s->engine, i, &s->parts[i].stop);
 	lw_engine_join(&s->engine);
 	failed = lw_engine_failed(&s->engine);
-	/* a worker that ended by itself has told nobody */
-	if (s->sessions.core != NULL && !s->sessions.closing)
-		lw_sessions_close_all(&s->sessions);
+	end_sessions(s);
 	lw_control_close(s->control);
-	/* helpers may still hold logins: they end before the table of logins goes */
+	/* helpers may still hold logins: they end before the tables of logins go */
 	lw_engine_fini(&s->engine);
-	if (s->sessions.core != NULL)
-		lw_sessions_fini(&s->sessions);
+	for (uint32_t i = 0; i < n; i++) {
+		if (s->parts[i].sessions.core != NULL)
+			lw_sessions_fini(&s->parts[i].sessions);
+	}
+	free(s->parts);
+	lw_pool_fini(&s->common.pool);
 	lw_tls_ctx_destroy(s->tls);
 	return failed;
 }
@@ -280,12 +353,11 @@ int lw_server_run(const struct lw_server_plan *plan, struct lw_err *err)
 	if (s == NULL)
 		return lw_err_set(err, -ENOMEM, "out of memory");
 	s->plan = plan;
-	s->stop.deliver = stop_worker;
 	s->started_us = lw_clock_us();
 	r = start(s, err);
 	if (r == 0) {
 		lw_log_write(LW_LOG_NOTICE, WHO, "pool %s, %u addresses; at most %u sessions",
-		             lw_addr_format(&plan->pool, pool), s->sessions.pool.cap,
+		             lw_addr_format(&plan->pool, pool), s->common.pool.cap,
 		             plan->max_sessions);
 		lw_log_write(LW_LOG_NOTICE, WHO, "ready");
 		lw_engine_run(&s->engine, UINT64_MAX);

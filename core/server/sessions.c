@@ -25,6 +25,12 @@ const char *const lw_server_counter_names[LW_SRV_MAX] = {
 #undef X
 };
 
+/* Workers that admit at the same moment may go beyond the limit by one each. */
+static uint64_t all_sessions(const struct lw_sessions *s)
+{
+	return __atomic_load_n(&s->common->n, __ATOMIC_RELAXED);
+}
+
 bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 {
 	static const enum lw_server_counter counters[] = {
@@ -34,7 +40,8 @@ bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 	};
 	enum lw_limit limit = s->closing
 	                              ? LW_LIMIT_SESSIONS
-	                              : lw_limits_admit(&s->limits, s->n, remote, s->core->now_us);
+	                              : lw_limits_admit(&s->limits, all_sessions(s), remote,
+	                                                s->core->now_us);
 
 	if (limit == LW_LIMIT_NONE)
 		return true;
@@ -126,7 +133,8 @@ static struct lw_tunnel *by_inside(void *role, const struct lw_packet *p)
 {
 	const struct lw_sessions *s = role;
 
-	return lw_pool_owner(&s->pool, lw_ipv4_addr(lw_packet_data(p), LW_IPV4_DST));
+	return lw_pool_owner(&s->common->pool, s->worker,
+	                     lw_ipv4_addr(lw_packet_data(p), LW_IPV4_DST));
 }
 
 /* --- events --- */
@@ -183,7 +191,7 @@ static void on_answer(void *arg, struct lw_auth_job *job)
 	if (answer.verdict == LW_AUTH_YES)
 		drop_older(s, rec);
 	if (answer.verdict == LW_AUTH_YES && t->s.inside.family == 0) {
-		uint32_t address = lw_pool_take(&s->pool, t);
+		uint32_t address = lw_pool_take(&s->common->pool, s->worker, t);
 
 		if (address == 0) {
 			lw_sessions_count(s, LW_SRV_POOL_EMPTY, 1);
@@ -244,7 +252,7 @@ static void on_closed(struct lw_sessions *s, struct lw_tunnel *t)
 		lw_sessions_count(s, LW_SRV_LOGINS_REFUSED, 1); /* not answered in time */
 	lw_record_unlist(s, lw_record_of(t));
 	if (t->s.inside.family != 0)
-		lw_pool_give(&s->pool, lw_addr_u32(&t->s.inside));
+		lw_pool_give(&s->common->pool, lw_addr_u32(&t->s.inside));
 	if (was_online)
 		lw_sessions_set(&s->n_online, s->n_online - 1);
 	lw_log_write(closed_level(s, t, was_online), WHO, "%llu closed: %s from %s: %s%s%s",
@@ -297,32 +305,29 @@ static const struct lw_role_ops role_ops = {
 
 /* --- life --- */
 
-int lw_sessions_init(struct lw_sessions *s, struct lw_core *core, struct lw_tls_ctx *tls,
-                     const struct lw_tunnel_conf *conf, const struct lw_server_limits *limits,
-                     const struct lw_addr *pool, const struct lw_addr *reserved,
-                     uint32_t n_reserved, struct lw_helpers *helpers, bool udp, struct lw_err *err)
+int lw_sessions_init(struct lw_sessions *s, uint32_t worker, struct lw_core *core,
+                     struct lw_sessions_common *common, struct lw_err *err)
 {
+	struct lw_server_limits limits = common->limits;
 	int r;
 
+	s->common = common;
+	s->worker = worker;
 	s->core = core;
-	s->tls = tls;
-	s->conf = conf;
-	lw_limits_init(&s->limits, limits, core->now_us);
-	lw_auth_init(&s->auth, helpers, &core->mail, on_answer, s);
+	s->tls = common->tls;
+	s->conf = common->conf;
+	s->serial = worker;
+	limits.handshakes_per_s =
+		(limits.handshakes_per_s + common->n_workers - 1) / common->n_workers;
+	lw_limits_init(&s->limits, &limits, core->now_us);
+	lw_auth_init(&s->auth, worker, common->helpers, &core->mail, on_answer, s);
 	core->path.ops = &role_ops;
 	core->path.role = s;
 	core->path.role_kind = LW_ROLE_SERVER;
-	r = lw_pool_init(&s->pool, pool, reserved, n_reserved);
-	if (r < 0)
-		return lw_err_set(err, r, "cannot make the address pool: %s", strerror(-r));
-	if (s->pool.cap == 0)
-		return lw_err_set(err, -EINVAL,
-		                  "network.pool has no address for a client besides those that "
-		                  "are told or used here; make it larger");
 	r = lw_record_tables(s);
 	if (r < 0)
 		return lw_err_set(err, r, "out of memory");
-	return udp ? lw_strangers_init(s, err) : 0;
+	return common->udp ? lw_strangers_init(s, err) : 0;
 }
 
 void lw_sessions_fini(struct lw_sessions *s)
@@ -330,7 +335,6 @@ void lw_sessions_fini(struct lw_sessions *s)
 	lw_tls_listener_destroy(s->listener);
 	lw_hash_fini(&s->by_addr);
 	lw_hash_fini(&s->by_id);
-	lw_pool_fini(&s->pool);
 	lw_auth_fini(&s->auth);
 }
 

@@ -44,20 +44,33 @@ enum lw_server_counter {
 
 extern const char *const lw_server_counter_names[LW_SRV_MAX];
 
+/* what the sessions of all workers have in common; outlives them */
+struct lw_sessions_common {
+	struct lw_tls_ctx *tls;
+	const struct lw_tunnel_conf *conf;
+	struct lw_server_limits limits; /* of the whole server */
+	struct lw_helpers *helpers;
+	struct lw_pool pool;
+	uint32_t n_workers;
+	bool udp;   /* cookie listeners are needed */
+	uint64_t n; /* sessions of all workers; atomic, relaxed */
+};
+
 struct lw_sessions {
+	struct lw_sessions_common *common;
+	uint32_t worker;
 	struct lw_core *core;
 	struct lw_tls_ctx *tls;
 	struct lw_tls_listener *listener; /* NULL: no UDP */
 	const struct lw_tunnel_conf *conf;
 	struct lw_limits limits;
 	struct lw_auth auth;
-	struct lw_pool pool;
 	struct lw_hash by_addr;
 	struct lw_hash by_id;
 	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];
 	uint32_t n_strangers;
 	uint64_t serial;
-	uint64_t n;             /* sessions; relaxed readers */
+	uint64_t n;             /* sessions of this worker; relaxed readers */
 	uint64_t n_online;      /* relaxed readers */
 	uint64_t told_since_us; /* refused logins that were logged since then */
 	uint32_t told;
@@ -69,17 +82,13 @@ struct lw_sessions {
 /**
  * lw_sessions_init() - no sessions
  *
- * @core: its path gets this role
- * @tls:  the server's context; outlives the sessions
- * @udp:  make a cookie listener
+ * @core: the worker's; its path gets this role
  *
  * Context: control thread, before the worker runs.
  * Return:  0 or a negative errno with a sentence in @err; lw_sessions_fini() also after a failure.
  */
-int lw_sessions_init(struct lw_sessions *s, struct lw_core *core, struct lw_tls_ctx *tls,
-                     const struct lw_tunnel_conf *conf, const struct lw_server_limits *limits,
-                     const struct lw_addr *pool, const struct lw_addr *reserved,
-                     uint32_t n_reserved, struct lw_helpers *helpers, bool udp, struct lw_err *err);
+int lw_sessions_init(struct lw_sessions *s, uint32_t worker, struct lw_core *core,
+                     struct lw_sessions_common *common, struct lw_err *err);
 void lw_sessions_fini(struct lw_sessions *s);
 
 /* lw_sessions_admit() - may this peer begin a session? What stands against it is counted */

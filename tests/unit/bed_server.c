@@ -287,18 +287,30 @@ static struct lw_instance *use_modules(struct bed *b, const struct bed_plan *pla
 	return use_module(b, &net_inside_module, &b->use[2]);
 }
 
-static void make_sessions(struct bed *b, const struct bed_plan *plan)
+static void make_common(struct bed *b, const struct bed_plan *plan)
 {
-	const struct lw_server_limits limits = {
-		.sessions = plan->sessions > 0 ? plan->sessions : 50000,
-		.handshakes_per_s = plan->handshakes_per_s > 0 ? plan->handshakes_per_s : 1000
-	};
 	struct lw_addr pool = lw_addr_ipv4(0x0a7d0000, 0);
-	struct lw_err err = { 0 };
 
 	if (plan->pool != NULL)
 		assert_int_equal(lw_addr_parse(plan->pool, &pool), 0);
 	pool.prefix = plan->pool != NULL ? 30 : 16;
+	b->common = (struct lw_sessions_common){
+		.tls = b->tls,
+		.conf = &b->conf,
+		.limits = { .sessions = plan->sessions > 0 ? plan->sessions : 50000,
+		            .handshakes_per_s =
+		                    plan->handshakes_per_s > 0 ? plan->handshakes_per_s : 1000 },
+		.helpers = b->engine.helpers,
+		.n_workers = 1,
+		.udp = !plan->no_udp
+	};
+	assert_int_equal(lw_pool_init(&b->common.pool, &pool, &b->conf.client_address, 1, 1), 0);
+}
+
+static void make_sessions(struct bed *b, const struct bed_plan *plan)
+{
+	struct lw_err err = { 0 };
+
 	b->conf = (struct lw_tunnel_conf){ .role = LW_ROLE_SERVER,
 		                           .outside_mtu = 1500,
 		                           .inside_mtu = 1350,
@@ -310,9 +322,8 @@ static void make_sessions(struct bed *b, const struct bed_plan *plan)
 		                           .stale_us = 60 * LW_US_PER_S,
 		                           .idle_us = plan->idle_us > 0 ? plan->idle_us
 		                                                        : 86400 * LW_US_PER_S };
-	if (lw_sessions_init(&b->s, b->engine.cores, b->tls, &b->conf, &limits, &pool,
-	                     &b->conf.client_address, 1, b->engine.helpers, !plan->no_udp,
-	                     &err) < 0)
+	make_common(b, plan);
+	if (lw_sessions_init(&b->s, 0, b->engine.cores, &b->common, &err) < 0)
 		fail_msg("%s", err.text);
 	for (uint32_t i = 0; i < BED_BACKENDS && b->backends[i].use.inst != NULL; i++) {
 		b->s.auth.backends[i].ops = &backend_ops;
@@ -353,7 +364,7 @@ static void check_nothing_left(const struct bed *b)
 	assert_int_equal(b->s.n_online, 0);
 	assert_int_equal(b->s.by_addr.n, 0);
 	assert_int_equal(b->s.by_id.n, 0);
-	assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+	assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 	assert_int_equal(b->engine.cores->wheel.n, 0);
 	assert_int_equal(b->tcp.n_open, 0);
 	assert_int_equal(b->filter.n_open, b->filter.n_close);
@@ -368,6 +379,7 @@ void bed_destroy(struct bed *b)
 	check_nothing_left(b);
 	lw_engine_fini(&b->engine);
 	lw_sessions_fini(&b->s);
+	lw_pool_fini(&b->common.pool);
 	lw_tls_ctx_destroy(b->tls);
 	free(b);
 }

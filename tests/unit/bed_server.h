@@ -68,6 +68,7 @@ struct bed {
 	struct net *net;
 	struct lw_engine engine;
 	struct lw_sessions s;
+	struct lw_sessions_common common;
 	struct lw_tunnel_conf conf;
 	struct lw_tls_ctx *tls;
 	struct net_udp udp;

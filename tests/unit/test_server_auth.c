@@ -42,14 +42,14 @@ static void login__yes__online_under_the_name_answered(void **state)
 		assert_false(p->online);
 		assert_string_equal(b->backends[0].user, "me");
 		assert_string_equal(b->backends[0].secret, "secret");
-		assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+		assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 		bed_answer(b, 0, 0, LW_AUTH_YES);
 		bed_settle(b, &p, 1);
 		assert_true(p->online);
 		assert_int_equal(bed_jobs(b), 0);
-		assert_int_equal(b->s.pool.n_free, b->s.pool.cap - 1);
-		for (uint32_t i = 0; i < b->s.pool.size; i++) {
-			t = b->s.pool.owners[i];
+		assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap - 1);
+		for (uint32_t i = 0; i < b->common.pool.size; i++) {
+			t = b->common.pool.slices->owners[i];
 			if (t != NULL)
 				assert_string_equal(t->s.user, "answered");
 		}
@@ -149,7 +149,7 @@ static void answer__session_gone__ignored(void **state)
 		bed_settle(b, NULL, 0);
 		assert_int_equal(bed_jobs(b), 0);
 		assert_int_equal(b->s.n_online, 0);
-		assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+		assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 		peer_destroy(p);
 		bed_destroy(b);
 	}
@@ -260,7 +260,7 @@ static void answer__none_for_ten_seconds__refused_and_late_one_ignored(void **st
 		bed_answer(b, 0, 0, LW_AUTH_YES);
 		bed_settle(b, NULL, 0);
 		assert_int_equal(b->s.n_online, 0);
-		assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+		assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 		assert_int_equal(bed_jobs(b), 0);
 		peer_destroy(p);
 		bed_destroy(b);
@@ -428,7 +428,7 @@ static void repeated__yes__answered_again_with_the_same_address(void **state)
 	assert_int_equal(bed_counter(b, LW_SRV_LOGINS), 2);
 	assert_int_equal(bed_asked(b, 0), 2);
 	assert_int_equal(p->n_got, answers + 1);
-	assert_int_equal(b->s.pool.n_free, b->s.pool.cap - 1);
+	assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap - 1);
 	assert_int_equal(b->s.n_online, 1);
 	assert_int_equal(bed_tunnels(b, LW_CTR_SESSIONS_ONLINE), 1);
 	peer_destroy(p);
@@ -450,10 +450,10 @@ static void repeated__session_ends_meanwhile__late_answer_ignored(void **state)
 	peer_close(p);
 	bed_settle(b, NULL, 0);
 	assert_int_equal(b->s.n, 0);
-	assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+	assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 	bed_answer(b, 0, 0, LW_AUTH_YES);
 	bed_settle(b, NULL, 0);
-	assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+	assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 	assert_int_equal(bed_jobs(b), 0);
 	peer_destroy(p);
 	bed_destroy(b);

@@ -21,7 +21,7 @@ static void check_empty(const struct bed *b, enum lw_counter reason)
 	assert_int_equal(b->s.n_online, 0);
 	assert_int_equal(b->s.by_addr.n, 0);
 	assert_int_equal(b->s.by_id.n, 0);
-	assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+	assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 	assert_int_equal(bed_tunnels(b, LW_CTR_SESSIONS_OPENED), 1);
 	assert_int_equal(bed_tunnels(b, LW_CTR_SESSIONS_CLOSED), 1);
 	assert_int_equal(bed_tunnels(b, reason), 1);
@@ -123,7 +123,7 @@ static void online__any_end__nothing_left(void **state)
 			b = bed_create(&net, &(struct bed_plan){ .idle_us = 100 * LW_US_PER_S });
 			p = bed_online(b, HOME, PORT, stream);
 			assert_int_equal(b->s.n_online, 1);
-			assert_int_equal(b->s.pool.n_free, b->s.pool.cap - 1);
+			assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap - 1);
 			peer_send(p, ipv4_packet, sizeof(ipv4_packet));
 			bed_settle(b, &p, 1);
 			assert_int_equal(b->inside.n_got, 1);
@@ -249,7 +249,7 @@ static void close_all__in_every_state__all_told_and_gone(void **state)
 	lw_sessions_close_all(&b->s);
 	assert_int_equal(b->s.n, 0);
 	assert_int_equal(b->s.n_online, 0);
-	assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+	assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 	bed_settle(b, p, 8);
 	for (int i = 0; i < 6; i++) {
 		assert_true(p[i]->closed);
@@ -261,7 +261,7 @@ static void close_all__in_every_state__all_told_and_gone(void **state)
 	bed_answer(b, 0, 1, LW_AUTH_YES);
 	bed_settle(b, NULL, 0);
 	assert_int_equal(bed_jobs(b), 0);
-	assert_int_equal(b->s.pool.n_free, b->s.pool.cap);
+	assert_int_equal(lw_pool_free(&b->common.pool), b->common.pool.cap);
 	for (int i = 0; i < 8; i++)
 		peer_destroy(p[i]);
 	bed_destroy(b);

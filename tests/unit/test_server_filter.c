@@ -13,7 +13,7 @@
 struct server_bed {
 	struct worker_bed *wb;
 	struct lw_sessions *s;
-	struct lw_helpers *helpers;
+	struct lw_sessions_common common;
 	struct lw_tunnel_conf conf;
 	struct lw_tunnel *client;
 	struct lw_batch *inside;
@@ -64,7 +64,6 @@ static void start_client(struct server_bed *b)
 
 static void bed_init(struct server_bed *b, int open_r)
 {
-	const struct lw_server_limits limits = { .sessions = 4, .handshakes_per_s = 1000 };
 	const struct lw_addr prefix = { .family = 4, .prefix = 24, .ip = { 10, 9, 8, 0 } };
 	struct lw_path *p;
 	struct lw_endpoint ep = { .remote = lw_addr_ipv4(0x7f000001, 1234) };
@@ -74,13 +73,17 @@ static void bed_init(struct server_bed *b, int open_r)
 	b->conf = b->pair->server.conf;
 	b->s = calloc(1, sizeof(*b->s));
 	assert_non_null(b->s);
-	assert_int_equal(lw_helpers_create(1, 8, &b->helpers), 0);
+	b->common = (struct lw_sessions_common){ .tls = b->pair->server_ctx,
+		                                 .conf = &b->conf,
+		                                 .limits = { .sessions = 4,
+		                                             .handshakes_per_s = 1000 },
+		                                 .n_workers = 1 };
+	assert_int_equal(lw_helpers_create(1, 8, &b->common.helpers), 0);
+	assert_int_equal(lw_pool_init(&b->common.pool, &prefix, NULL, 0, 1), 0);
 	p = &b->wb->core.path;
 	p->chain.links[p->chain.n++] =
 		(struct lw_link){ .ops = &filter_ops, .inst = b, .w = &b->wb->w[3] };
-	assert_int_equal(lw_sessions_init(b->s, &b->wb->core, b->pair->server_ctx, &b->conf,
-	                                  &limits, &prefix, NULL, 0, b->helpers, false, NULL),
-	                 0);
+	assert_int_equal(lw_sessions_init(b->s, 0, &b->wb->core, &b->common, NULL), 0);
 	b->s->auth.backends[0].ops = &auth_ops;
 	b->s->auth.backends[b->s->auth.n_backends++].inst = b;
 	b->tag = wb_open(b->wb, b->wb->tcp);
@@ -93,9 +96,10 @@ static void bed_init(struct server_bed *b, int open_r)
 static void bed_fini(struct server_bed *b)
 {
 	lw_sessions_close_all(b->s);
-	lw_helpers_destroy(b->helpers);
+	lw_helpers_destroy(b->common.helpers);
 	lw_mailbox_deliver(&b->wb->core.mail);
 	lw_sessions_fini(b->s);
+	lw_pool_fini(&b->common.pool);
 	free(b->s);
 	lw_tunnel_destroy(b->client);
 	lw_chunk_pool_fini(&b->chunks);
@@ -159,7 +163,7 @@ static void sessions__filter_agrees__counted_online_until_it_ends(void **state)
 	lw_sessions_close_all(b.s);
 	assert_int_equal(b.s->n_online, 0);
 	assert_int_equal(b.s->n, 0);
-	assert_int_equal(b.s->pool.n_free, b.s->pool.cap);
+	assert_int_equal(lw_pool_free(&b.s->common->pool), b.s->common->pool.cap);
 	bed_fini(&b);
 }
 
@@ -171,7 +175,7 @@ static void sessions__filter_refuses__never_counted_online(void **state)
 	bed_init(&b, -EPERM);
 	wb_rounds_until(b.wb, is_closed, &b);
 	assert_int_equal(b.s->n_online, 0);
-	assert_int_equal(b.s->pool.n_free, b.s->pool.cap);
+	assert_int_equal(lw_pool_free(&b.s->common->pool), b.s->common->pool.cap);
 	bed_fini(&b);
 }
 
