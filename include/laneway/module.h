@@ -59,7 +59,7 @@ enum { LW_ROLE_SERVER, LW_ROLE_CLIENT };
  *
  * @size:        sizeof(struct lw_env) of the host
  * @role:        LW_ROLE_*
- * @workers:     number of workers
+ * @workers:     number of workers; an answer of -EUSERS says that fewer would do
  * @inside_mtu:  bytes of the largest inside packet, or of one segment of a superpacket
  * @caps_wanted: LW_CAP_* that the host can deal with; a module grants no other. Read it with
  *               lw_env_caps_wanted(); since ABI 0.2
@@ -131,6 +131,8 @@ struct lw_life_ops {
 /**
  * struct lw_steer - a program that brings packets to their owner's queue or socket
  *
+ * It answers the number of a worker; what is no worker's number is left to the kernel's own choice.
+ *
  * @insns:   outside: array of struct sock_filter (classic BPF)
  * @n:       how many
  * @prog_fd: inside: descriptor of a loaded eBPF program, else -1
@@ -165,7 +167,8 @@ struct lw_steer {
  *
  * @recv:  append packets of queue @tag
  * @send:  write the batch to the worker's queue
- * @steer: install a program on the device; control thread; may be NULL
+ * @steer: install a program on the device, @tag 0, until the instance is destroyed; control thread,
+ *         after worker_start(); may be NULL
  *
  * What was granted of lw_env.caps_wanted changes what the packets may be; without any of it they
  * are single, with complete checksums.
@@ -198,7 +201,8 @@ struct lw_inside_ops {
  * @send:    send the batch; each packet's endpoint names socket, destination and source
  * @connect: client: a socket of its own towards @remote; fills the endpoint with its tag
  * @close:   end such a socket
- * @steer:   install a program on the sockets of a listener; control thread; may be NULL
+ * @steer:   install a program on the sockets of a listener, @tag from 0 on; -ENOENT: there is no
+ * such listener; control thread, after worker_start(); may be NULL
  *
  * What was granted of lw_env.caps_wanted changes what the packets may be; without any of it they
  * are single datagrams.

@@ -79,7 +79,7 @@ static int judge_existing(const struct lw_tun_setup *s, struct lw_tun_link *ret_
 	if (!ret_link->persistent || ret_link->carrier)
 		return attach_error(s, -EBUSY, err);
 	if (s->queues > 1 && !ret_link->multi_queue)
-		return lw_err_set_at(err, -EINVAL, "name",
+		return lw_err_set_at(err, -EUSERS, "name",
 		                     "device \"%s\" has one queue, but each of %u workers needs "
 		                     "one: make it with multi_queue",
 		                     s->name, s->queues);
@@ -310,8 +310,18 @@ static void restore(const struct lw_tun_device *d, const struct lw_host *h)
 		       strerror(-r));
 }
 
+int lw_tun_device_steer(struct lw_tun_device *d, int prog_fd)
+{
+	if (ioctl(d->queues[0].fd, TUNSETSTEERINGEBPF, &prog_fd) < 0)
+		return -errno;
+	d->steered = prog_fd >= 0;
+	return 0;
+}
+
 void lw_tun_device_close(struct lw_tun_device *d, const struct lw_host *h)
 {
+	if (d->persistent && d->steered)
+		(void)lw_tun_device_steer(d, -1); /* takes it off */
 	if (d->persistent && (d->added || d->changed || offload_differs(&d->offload)))
 		restore(d, h);
 	for (uint32_t i = 0; i < d->n_queues; i++) {

@@ -48,6 +48,7 @@ struct lw_tun_setup {
  * @persistent: the operator's: what we change is undone, the device stays
  * @changed:   the link of a persistent device was changed
  * @added:     our address is on it
+ * @steered:   it has a program of ours
  * @offload:   what was granted, and what a persistent device had before
  */
 struct lw_tun_device {
@@ -60,6 +61,7 @@ struct lw_tun_device {
 	bool persistent;
 	bool changed;
 	bool added;
+	bool steered;
 	struct lw_tun_offload offload;
 };
 
@@ -73,11 +75,15 @@ struct lw_tun_device {
  *
  * Context: control thread, with privileges.
  * Return:  0; -ENODEV: the system has no TUN; -EPERM; -EBUSY: the name is taken;
- *          -EINVAL: a persistent device does not fit; -EOPNOTSUPP: offload that was demanded is
- *          refused; or the negative errno of a failing call.
+ *          -EUSERS: a persistent device has too few queues; -EOPNOTSUPP: offload that was demanded
+ * is refused; or the negative errno of a failing call.
  */
 int lw_tun_device_open(const struct lw_tun_setup *s, struct lw_tun_device *ret,
                        const struct lw_host *h, struct lw_err *err);
+
+/* lw_tun_device_steer() - which queue a packet goes to is for this program to say; -1: for none. 0
+ * or a negative errno */
+int lw_tun_device_steer(struct lw_tun_device *d, int prog_fd);
 
 /* lw_tun_device_close() - detach; a device of ours goes, a persistent one is as it was before */
 void lw_tun_device_close(struct lw_tun_device *d, const struct lw_host *h);

@@ -144,6 +144,13 @@ static void tun_worker_stop(void *inst, struct lw_worker *w)
 	t->host->unwatch(t->host, w, t->dev.queues[w->index].fd);
 }
 
+static int tun_steer(void *inst, uint32_t tag, const struct lw_steer *s)
+{
+	struct lw_tun *t = inst;
+
+	return tag == 0 ? lw_tun_device_steer(&t->dev, s->prog_fd) : -ENOENT;
+}
+
 static void tun_destroy(void *inst)
 {
 	struct lw_tun *t = inst;
@@ -266,6 +273,7 @@ static const struct lw_inside_ops ops = {
 	.size = sizeof(ops),
 	.recv = lw_tun_recv,
 	.send = lw_tun_send,
+	.steer = tun_steer,
 };
 
 LW_MODULE(LW_KIND_INSIDE, "inside-tun", "0.1.0", "packets of a TUN device of the kernel", options,

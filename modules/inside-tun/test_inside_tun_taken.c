@@ -271,7 +271,7 @@ static void prepare__persistent_device_with_one_queue__is_refused_for_two(void *
 	bed_persist("lw0", 0);
 	bed_init(&b);
 	b.env.workers = 2;
-	assert_int_equal(bed_prepare(&b), -EINVAL);
+	assert_int_equal(bed_prepare(&b), -EUSERS);
 	assert_string_equal(b.err.text, "device \"lw0\" has one queue, but each of 2 workers needs "
 	                                "one: make it with multi_queue");
 	bed_unpersist("lw0", 0);

@@ -200,7 +200,7 @@ static int fake_prepare(void *inst, const struct lw_env *env, struct lw_caps *re
 	struct fake *f = inst;
 
 	if (env->workers != 1)
-		return lw_err_set(err, -EINVAL, "outside-fake serves one worker, not %u",
+		return lw_err_set(err, -EUSERS, "outside-fake serves one worker, not %u",
 		                  env->workers);
 	while (f->n_listen < f->opts->listen.n) {
 		int fd = open_at(f->opts, listen_at(f->opts, f->n_listen));

@@ -396,7 +396,7 @@ static void prepare__name_taken_or_two_workers__is_refused(void **state)
 	end_create(&second, "198.51.100.1:27690");
 	assert_int_equal(end_prepare(&second, 1), -EADDRINUSE);
 	assert_string_equal(second.err.option, "listen");
-	assert_int_equal(end_prepare(&second, 2), -EINVAL);
+	assert_int_equal(end_prepare(&second, 2), -EUSERS);
 	end_stop(&second);
 	end_stop(&first);
 }

@@ -341,6 +341,14 @@ void lw_udp_close(void *inst, struct lw_worker *w, uint32_t tag)
 	*s = (struct udp_sock){ .fd = -1 };
 }
 
+/* On one socket of an address it serves all of them. */
+static int udp_steer(void *inst, uint32_t tag, const struct lw_steer *s)
+{
+	const struct udp *u = inst;
+
+	return tag < u->n_listen ? lw_udp_socket_steer(u->socks[tag].fd, s) : -ENOENT;
+}
+
 static const struct lw_option options[] = {
 	{ .name = "listen",
 	  .doc = "addresses with port to listen on, IPv4 and IPv6; empty for a client",
@@ -402,6 +410,7 @@ static const struct lw_outside_udp_ops ops = {
 	.send = lw_udp_send,
 	.connect = lw_udp_connect,
 	.close = lw_udp_close,
+	.steer = udp_steer,
 };
 
 LW_MODULE(LW_KIND_OUTSIDE_UDP, "outside-udp", "0.1.0", "datagrams over UDP sockets", options,

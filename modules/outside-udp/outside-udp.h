@@ -167,6 +167,14 @@ int lw_udp_socket_open(const struct lw_addr *at, unsigned flags, int64_t buffer,
  */
 int lw_udp_socket_share(int fd);
 
+/**
+ * lw_udp_socket_steer() - which of the sockets of its address gets a datagram is for a program to
+ * say
+ *
+ * Return: 0 or a negative errno.
+ */
+int lw_udp_socket_steer(int fd, const struct lw_steer *s);
+
 /* lw_udp_warn_small() - say once that the buffers are smaller than asked, and what to raise */
 void lw_udp_warn_small(const struct lw_host *h, int64_t asked, int64_t granted, bool *told);
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <unistd.h>
 
 struct sockopt {
@@ -115,6 +116,19 @@ fail:
 int lw_udp_socket_share(int fd)
 {
 	return set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+}
+
+int lw_udp_socket_steer(int fd, const struct lw_steer *s)
+{
+	union {
+		const void *in;
+		struct sock_filter *out; /* which the kernel only reads */
+	} insns = { .in = s->insns };
+	const struct sock_fprog program = { .len = (unsigned short)s->n, .filter = insns.out };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof(program)) < 0
+	               ? -errno
+	               : 0;
 }
 
 void lw_udp_warn_small(const struct lw_host *h, int64_t asked, int64_t granted, bool *told)
