@@ -32,6 +32,7 @@ int lw_exit_code(int error)
 		return LW_EXIT_NOT_PERMITTED;
 	case -EINVAL:
 	case -EKEYREJECTED:
+	case -EUSERS:
 		return LW_EXIT_CONFIG;
 	default:
 		return LW_EXIT_SYSTEM;

@@ -7,7 +7,10 @@ struct place {
 	size_t offset;
 };
 
-#define OWN(name, member) { name, offsetof(struct lw_path, member) }
+#define OWN(name, member)                                                                          \
+	{                                                                                          \
+		name, offsetof(struct lw_path, member)                                             \
+	}
 
 static const struct place own[] = {
 	OWN("inside_rx", counters.inside_rx),
@@ -24,9 +27,15 @@ static const struct place own[] = {
 	OWN("filters_dropped", chain.dropped),
 	OWN("filters_broken", chain.broken),
 	OWN("outside_rx", counters.outside_rx),
+	OWN("handed_over", counters.handed_over),
+	OWN("handed_over_dropped", counters.handed_over_dropped),
+	OWN("handed_dropped", counters.handed_dropped),
 };
 
-#define SENDER(name, member) { name, offsetof(struct lw_sender, member) }
+#define SENDER(name, member)                                                                       \
+	{                                                                                          \
+		name, offsetof(struct lw_sender, member)                                           \
+	}
 
 static const struct place of_senders[] = {
 	SENDER("outside_tx", sent),

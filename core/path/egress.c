@@ -222,6 +222,25 @@ static void take_pieces(struct lw_path *p, struct lw_port *port, const struct lw
 	}
 }
 
+static void take_run(struct lw_path *p, struct lw_port *port, struct lw_packet *dgram, uint64_t at)
+{
+	if (dgram->gso_size > 0 && !p->ops->knows(p->role, port, dgram))
+		take_pieces(p, port, dgram, at);
+	else
+		take_datagram(p, port, dgram, at);
+}
+
+void lw_path_handed_dgram(struct lw_path *p, struct lw_port *port, struct lw_packet *dgram,
+                          uint64_t at)
+{
+	lw_batch_reset(port->pieces);
+	p->handed = true;
+	take_run(p, port, dgram, at);
+	p->ops->after_dgrams(p->role, port);
+	p->handed = false;
+	lw_path_flush(p, at);
+}
+
 int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint64_t at)
 {
 	int r;
@@ -230,12 +249,8 @@ int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint
 	r = port->module->ops.udp->recv(port->inst, port->w, tag, port->rx);
 	lw_path_add(&p->counters.outside_rx, port->rx->n);
 	lw_batch_reset(port->pieces);
-	LW_BATCH_FOREACH (dgram, port->rx) {
-		if (dgram->gso_size > 0 && !p->ops->knows(p->role, port, dgram))
-			take_pieces(p, port, dgram, at);
-		else
-			take_datagram(p, port, dgram, at);
-	}
+	LW_BATCH_FOREACH (dgram, port->rx)
+		take_run(p, port, dgram, at);
 	p->ops->after_dgrams(p->role, port);
 	lw_path_flush(p, at); /* before the batch is read over: packets are views into it */
 	return r;

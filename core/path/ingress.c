@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Inside -> outside. */
 #include <errno.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "packet/ipv4.h"
@@ -144,6 +145,8 @@ static bool admit(struct lw_path *p, struct lw_packet *pkt)
 		return false;
 	}
 	t = p->ops->by_inside(p->role, pkt);
+	if (t == NULL && p->ops->elsewhere != NULL && p->ops->elsewhere(p->role, pkt))
+		return false;
 	if (t == NULL || t->state != LW_TUNNEL_ONLINE) {
 		lw_path_add(&p->counters.inside_no_session, 1);
 		return false;
@@ -164,46 +167,69 @@ static void filter(struct lw_path *p, uint32_t first, uint32_t end, struct lw_ba
 	lw_batch_reset(p->reply);
 }
 
-static int read_inside(struct lw_path *p, uint32_t tag)
+static void empty_rx(struct lw_path *p)
+{
+	lw_batch_reset(p->rx);
+	p->rx_cut = 0;
+	p->cutter_open = false;
+}
+
+/* What has come from the inside, as far as it is for a tunnel of ours. */
+static void take_in(struct lw_path *p)
 {
 	struct lw_batch *b = p->rx;
 	uint32_t kept = 0;
-	int r;
 
-	lw_batch_reset(b);
-	p->rx_cut = 0;
-	p->cutter_open = false;
-	r = p->inside->recv(p->inside_inst, p->inside_w, tag, b);
-	lw_path_add(&p->counters.inside_rx, b->n);
-	lw_path_add(&p->counters.inside_rx_bytes, lw_path_bytes(b->pkt, b->n));
 	for (uint32_t i = 0; i < b->n; i++) {
 		if (admit(p, &b->pkt[i]))
 			b->pkt[kept++] = b->pkt[i];
 	}
 	b->n = kept;
 	filter(p, 0, lw_chain_first_single(&p->chain), b);
+}
+
+static int read_inside(struct lw_path *p, uint32_t tag)
+{
+	int r;
+
+	empty_rx(p);
+	r = p->inside->recv(p->inside_inst, p->inside_w, tag, p->rx);
+	lw_path_add(&p->counters.inside_rx, p->rx->n);
+	lw_path_add(&p->counters.inside_rx_bytes, lw_path_bytes(p->rx->pkt, p->rx->n));
+	take_in(p);
 	return r;
 }
 
-/* The next packets for tunnels: what is left of the last batch from the inside, or a new one. */
-static int refill(struct lw_path *p, uint32_t tag)
+/* All of the last batch from the inside has been cut up, if it must be. */
+static bool rx_is_used_up(const struct lw_path *p)
+{
+	return p->out == p->rx || p->rx_cut == p->rx->n;
+}
+
+/* The next packets of it for tunnels; true: that was not all. */
+static bool prepare_out(struct lw_path *p)
 {
 	uint32_t single = lw_chain_first_single(&p->chain);
-	int r = 0;
 
 	p->next = 0;
 	p->seg_open = false;
-	if (p->out == p->rx || p->rx_cut == p->rx->n)
-		r = read_inside(p, tag);
 	p->out = p->rx;
-	if (single < p->chain.n) {
-		lw_path_cut_up(p);
-		filter(p, single, p->chain.n, p->singles);
-		p->out = p->singles;
-		if (p->rx_cut < p->rx->n)
-			r = 0; /* more waits, whatever the inside said */
-	}
-	return r;
+	if (single == p->chain.n)
+		return false;
+	lw_path_cut_up(p);
+	filter(p, single, p->chain.n, p->singles);
+	p->out = p->singles;
+	return p->rx_cut < p->rx->n;
+}
+
+/* What is left of the last batch from the inside, or a new one. */
+static int refill(struct lw_path *p, uint32_t tag)
+{
+	int r = 0;
+
+	if (rx_is_used_up(p))
+		r = read_inside(p, tag);
+	return prepare_out(p) ? 0 : r; /* more waits, whatever the inside said */
 }
 
 /* A packet found no room: send what is there. */
@@ -297,4 +323,44 @@ int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at)
 	}
 	lw_path_flush(p, at);
 	return r;
+}
+
+/* Into the batch from the inside, as if it had been read here. False: that is in use. */
+static bool put_in(struct lw_path *p, const struct lw_packet *pkt)
+{
+	struct lw_packet *own;
+
+	if (lw_path_paused(p) || p->next < p->out->n || !rx_is_used_up(p))
+		return false;
+	empty_rx(p);
+	own = lw_batch_reserve(p->rx, pkt->len);
+	if (own == NULL)
+		return false;
+	memcpy(lw_packet_data(own), lw_packet_data(pkt), pkt->len);
+	own->gso_type = pkt->gso_type;
+	own->gso_size = pkt->gso_size;
+	own->flags = pkt->flags;
+	own->csum_start = pkt->csum_start;
+	own->csum_off = pkt->csum_off;
+	(void)lw_batch_commit(p->rx, pkt->len);
+	return true;
+}
+
+void lw_path_handed_inside(struct lw_path *p, const struct lw_packet *pkt, uint64_t at)
+{
+	bool more = true;
+
+	if (!put_in(p, pkt)) {
+		lw_path_add(&p->counters.handed_dropped, 1);
+		return;
+	}
+	p->handed = true;
+	take_in(p);
+	p->handed = false;
+	while (more) {
+		more = prepare_out(p);
+		if (!transmit(p, at))
+			break; /* what is left waits as usual */
+	}
+	lw_path_flush(p, at);
 }

@@ -55,6 +55,9 @@ struct lw_port {
 struct lw_role_ops {
 	/* the tunnel of an inside packet, or NULL */
 	struct lw_tunnel *(*by_inside)(void *role, const struct lw_packet *p);
+	/* by_inside() knows none: is it another worker's, and was it given to that one, or counted
+	 * as lost? May be NULL */
+	bool (*elsewhere)(void *role, const struct lw_packet *p);
 	/* does this come from a peer of a tunnel? Then a run of datagrams is its as a whole */
 	bool (*knows)(void *role, const struct lw_port *port, const struct lw_packet *dgram);
 	/* the tunnel of a datagram, or of a run from a known peer; NULL: dropped, or kept for the
@@ -93,6 +96,9 @@ struct lw_path_counters {
 	uint64_t inside_tx_fallbacks; /* times that a kind of them was given up for a while */
 	uint64_t inside_tx_bad_sums;  /* packets not merged since their checksum is wrong */
 	uint64_t outside_rx;
+	uint64_t handed_over;         /* to other workers, whose sessions they are of */
+	uint64_t handed_over_dropped; /* the same, but there was no room on the way */
+	uint64_t handed_dropped;      /* from other workers, but there was no room here */
 };
 
 struct lw_path {
@@ -134,6 +140,7 @@ struct lw_path {
 	struct lw_chunk_pool chunks;
 	struct lw_counters sessions;
 	struct lw_path_counters counters;
+	bool handed; /* what is looked at came from another worker: it goes no farther */
 	bool lane_told;
 	struct lw_lane_env lane; /* for the sessions; without a cipher there is no Expresslane */
 };
@@ -161,6 +168,15 @@ int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint
 /* lw_path_from_tcp() - what one connection has; 0: more may wait, -EAGAIN: drained. A connection
  * that ended closes its tunnel */
 int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *t, uint64_t at);
+
+/* lw_path_handed_inside() - another worker has read this packet of a session that is here; what it
+ * points to may go after the call */
+void lw_path_handed_inside(struct lw_path *p, const struct lw_packet *pkt, uint64_t at);
+
+/* lw_path_handed_dgram() - the same of a datagram, or run; an outside of ours has the same sockets
+ */
+void lw_path_handed_dgram(struct lw_path *p, struct lw_port *port, struct lw_packet *dgram,
+                          uint64_t at);
 
 /* lw_path_each_counter() - names and sums of all that is counted by these paths; any thread */
 void lw_path_each_counter(const struct lw_path *const *paths, uint32_t n,

@@ -55,8 +55,8 @@ static uint64_t token_of(const struct lw_auth *a, const struct lw_auth_job *job)
 }
 
 void lw_auth_init(struct lw_auth *a, uint32_t worker, struct lw_helpers *helpers,
-                  struct lw_mailbox *mail,
-                  void (*answered)(void *arg, struct lw_auth_job *job), void *arg)
+                  struct lw_mailbox *mail, void (*answered)(void *arg, struct lw_auth_job *job),
+                  void *arg)
 {
 	(void)pthread_mutex_init(&a->lock, NULL);
 	a->worker = worker;

@@ -53,8 +53,8 @@ struct lw_auth {
 
 /* lw_auth_init() - no login on its way; control thread */
 void lw_auth_init(struct lw_auth *a, uint32_t worker, struct lw_helpers *helpers,
-                  struct lw_mailbox *mail,
-                  void (*answered)(void *arg, struct lw_auth_job *job), void *arg);
+                  struct lw_mailbox *mail, void (*answered)(void *arg, struct lw_auth_job *job),
+                  void *arg);
 void lw_auth_fini(struct lw_auth *a);
 
 /**

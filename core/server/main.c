@@ -78,6 +78,7 @@ static struct lw_server_plan make_plan(const struct lw_server_options *o, const 
 		.server_address = o->network.server_address,
 		.dns = o->network.dns,
 		.mtu = (uint32_t)o->network.mtu,
+		.workers = (uint32_t)o->workers,
 		.max_sessions = (uint32_t)o->limits.sessions,
 		.handshakes_per_s = (uint64_t)o->limits.handshakes,
 		.idle_us = (uint64_t)o->limits.idle_us,

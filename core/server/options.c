@@ -113,6 +113,14 @@ static const struct lw_option control[] = {
 };
 
 static const struct lw_option table[] = {
+	{ .name = "workers",
+	  .def = "auto",
+	  .doc = "threads that carry sessions; auto: one for each processor that we may use",
+	  .type = LW_OPT_INT,
+	  .flags = LW_OPTF_AUTO,
+	  AT(workers),
+	  .min = 1,
+	  .max = LW_SERVER_WORKERS },
 	{ .name = "identity",
 	  .doc = "who the server is",
 	  .section = identity,

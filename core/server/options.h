@@ -9,6 +9,7 @@
 
 /* what lanewayd.yaml fills */
 struct lw_server_options {
+	int64_t workers; /* 0: auto */
 	struct {
 		const char *certificate;
 		const char *key;

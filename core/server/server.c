@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +16,11 @@
 #include "server/sessions.h"
 #include "worker/engine.h"
 #include "worker/status.h"
+#include "worker/steer.h"
 
 #define WHO "server"
+/* between looks at the load of workers */
+#define LOOK_US (5 * LW_US_PER_S)
 /* wire.md 5.2 */
 #define STALE_US      (60 * LW_US_PER_S)
 #define KEY_UPDATE_US (900 * LW_US_PER_S)
@@ -28,6 +32,8 @@
 struct part {
 	struct lw_sessions sessions; /* its core is NULL until they are made */
 	struct lw_mail stop;
+	uint64_t cpu_us; /* at the last look */
+	uint32_t busy_percent;
 } __attribute__((aligned(64)));
 
 struct server {
@@ -41,6 +47,7 @@ struct server {
 	struct lw_addr tun_address; /* the system's own inside */
 	struct lw_control *control;
 	uint64_t started_us;
+	uint64_t looked_us;
 };
 
 /* --- status --- */
@@ -72,6 +79,22 @@ static uint64_t count_online(const struct server *s)
 	return n;
 }
 
+static void write_load(const struct server *s, struct lw_json *out)
+{
+	lw_json_array(out, "load");
+	for (uint32_t i = 0; i < s->engine.n_workers; i++) {
+		const struct part *p = &s->parts[i];
+
+		lw_json_object(out, NULL);
+		lw_json_uint(out, "worker", i);
+		lw_json_uint(out, "busy_percent", p->busy_percent);
+		lw_json_uint(out, "sessions", load(&p->sessions.n));
+		lw_json_uint(out, "sessions_online", load(&p->sessions.n_online));
+		lw_json_end(out);
+	}
+	lw_json_end(out);
+}
+
 static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
 {
 	struct server *s = arg;
@@ -87,6 +110,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "sessions_online", count_online(s));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->common.pool));
+	write_load(s, out);
 	lw_engine_status(&s->engine, out, write_counters, s);
 	return 0;
 }
@@ -226,8 +250,7 @@ static int make_sessions(struct server *s, struct lw_err *err)
 	s->common.tls = s->tls;
 	s->common.conf = &s->conf;
 	s->common.limits = (struct lw_server_limits){ .sessions = plan->max_sessions,
-		                                      .handshakes_per_s =
-		                                              plan->handshakes_per_s };
+		                                      .handshakes_per_s = plan->handshakes_per_s };
 	s->common.helpers = s->engine.helpers;
 	s->common.n_workers = s->engine.n_workers;
 	s->common.udp = has_udp(&plan->outside);
@@ -275,10 +298,10 @@ static int make_parts(struct server *s, struct lw_err *err)
 	return 0;
 }
 
-static int start(struct server *s, struct lw_err *err)
+static int start(struct server *s, uint32_t workers, struct lw_err *err)
 {
 	struct lw_instance *inside = NULL;
-	int r = lw_engine_init(&s->engine, 1, err);
+	int r = lw_engine_init(&s->engine, workers, err);
 
 	if (r == 0)
 		r = make_parts(s, err);
@@ -343,10 +366,46 @@ static int finish(struct server *s)
 	return failed;
 }
 
-int lw_server_run(const struct lw_server_plan *plan, struct lw_err *err)
+/* How busy each worker was since the last look. */
+static void look_at_load(struct server *s)
+{
+	uint64_t now = lw_clock_us();
+
+	for (uint32_t i = 0; i < s->engine.n_workers; i++) {
+		struct part *p = &s->parts[i];
+		uint64_t cpu = lw_core_cpu_us(&s->engine.cores[i]);
+
+		if (now > s->looked_us)
+			p->busy_percent =
+				(uint32_t)((cpu - p->cpu_us) * 100 / (now - s->looked_us));
+		p->cpu_us = cpu;
+	}
+	s->looked_us = now;
+}
+
+static void serve(struct server *s)
+{
+	s->looked_us = lw_clock_us();
+	while (!s->engine.stop) {
+		lw_engine_run(&s->engine, LOOK_US);
+		look_at_load(s);
+	}
+}
+
+static void tell_start(const struct server *s)
+{
+	char pool[LW_ADDR_TEXT_MAX];
+
+	lw_log_write(LW_LOG_NOTICE, WHO, "pool %s, %u addresses; at most %u sessions; %u worker%s",
+	             lw_addr_format(&s->plan->pool, pool), s->common.pool.cap,
+	             s->plan->max_sessions, s->engine.n_workers,
+	             s->engine.n_workers == 1 ? "" : "s");
+	lw_log_write(LW_LOG_NOTICE, WHO, "ready");
+}
+
+static int run_with(const struct lw_server_plan *plan, uint32_t workers, struct lw_err *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
-	char pool[LW_ADDR_TEXT_MAX];
 	int failed;
 	int r;
 
@@ -354,18 +413,51 @@ int lw_server_run(const struct lw_server_plan *plan, struct lw_err *err)
 		return lw_err_set(err, -ENOMEM, "out of memory");
 	s->plan = plan;
 	s->started_us = lw_clock_us();
-	r = start(s, err);
+	r = start(s, workers, err);
 	if (r == 0) {
-		lw_log_write(LW_LOG_NOTICE, WHO, "pool %s, %u addresses; at most %u sessions",
-		             lw_addr_format(&plan->pool, pool), s->common.pool.cap,
-		             plan->max_sessions);
-		lw_log_write(LW_LOG_NOTICE, WHO, "ready");
-		lw_engine_run(&s->engine, UINT64_MAX);
+		tell_start(s);
+		serve(s);
 		lw_log_write(LW_LOG_NOTICE, WHO, "stopping");
 	}
 	failed = finish(s);
 	if (r == 0 && failed != 0)
 		r = lw_err_set(err, failed, "the inside device is gone: %s", strerror(-failed));
 	free(s);
+	return r;
+}
+
+/* --- how many workers --- */
+
+static uint32_t count_processors(void)
+{
+	cpu_set_t set;
+	int n = 1;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	return n < LW_SERVER_WORKERS ? (uint32_t)n : LW_SERVER_WORKERS;
+}
+
+/* Several need the kernel's help: without it every second packet would be handed over. */
+static uint32_t choose_workers(const struct lw_server_plan *plan)
+{
+	uint32_t n = plan->workers != 0 ? plan->workers : count_processors();
+	struct lw_err why = { 0 };
+
+	if (n == 1 || lw_steer_probe(&why) == 0)
+		return n;
+	lw_log_write(LW_LOG_WARN, WHO, "one worker instead of %u: %s", n, why.text);
+	return 1;
+}
+
+int lw_server_run(const struct lw_server_plan *plan, struct lw_err *err)
+{
+	uint32_t workers = choose_workers(plan);
+	int r = run_with(plan, workers, err);
+
+	if (r == -EUSERS && plan->workers == 0 && workers > 1) {
+		lw_log_write(LW_LOG_WARN, WHO, "one worker instead of %u: %s", workers, err->text);
+		r = run_with(plan, 1, err);
+	}
 	return r;
 }

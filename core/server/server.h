@@ -10,6 +10,8 @@
 #include "worker/cipher.h"
 
 #define LW_SERVER_USES 16u
+/* a byte of a session's id names the worker, and one value of it is none */
+#define LW_SERVER_WORKERS 255
 
 /* one use of a module, as configured */
 struct lw_use {
@@ -24,6 +26,7 @@ struct lw_uses {
 
 /* what a server is to be; lives while it runs */
 struct lw_server_plan {
+	uint32_t workers;      /* 0: as many as there are processors for us */
 	struct lw_uses inside; /* in order of preference */
 	struct lw_uses outside;
 	struct lw_uses chain;

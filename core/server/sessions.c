@@ -38,10 +38,9 @@ bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 		[LW_LIMIT_SOURCE] = LW_SRV_SOURCES_LIMITED,
 		[LW_LIMIT_HANDSHAKES] = LW_SRV_HANDSHAKES_LIMITED,
 	};
-	enum lw_limit limit = s->closing
-	                              ? LW_LIMIT_SESSIONS
-	                              : lw_limits_admit(&s->limits, all_sessions(s), remote,
-	                                                s->core->now_us);
+	enum lw_limit limit =
+		s->closing ? LW_LIMIT_SESSIONS
+			   : lw_limits_admit(&s->limits, all_sessions(s), remote, s->core->now_us);
 
 	if (limit == LW_LIMIT_NONE)
 		return true;
@@ -62,6 +61,18 @@ static bool knows(void *role, const struct lw_port *port, const struct lw_packet
 	       h.session == rec->id;
 }
 
+static uint32_t worker_of(uint64_t id)
+{
+	return (uint32_t)(id >> 56);
+}
+
+/* The kernel brings these to their worker, but where it cannot. */
+static bool is_of_another(const struct lw_sessions *s, const struct lw_wire_header *h)
+{
+	return h->session != LW_WIRE_ID_EMPTY && worker_of(h->session) != s->worker &&
+	       worker_of(h->session) < s->common->n_workers && !s->core->path.handed;
+}
+
 /* wire.md 1.5, steps 1 to 7. Roaming finds its place where an id is known and the address is not.
  */
 static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_packet *dgram)
@@ -80,6 +91,10 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 	}
 	if (s->closing) {
 		lw_sessions_count(s, LW_SRV_SESSIONS_LIMITED, 1);
+		return NULL;
+	}
+	if (is_of_another(s, &h)) {
+		lw_core_hand_over(s->core, worker_of(h.session), port->index, dgram);
 		return NULL;
 	}
 	if (h.session == LW_WIRE_ID_EMPTY && !h.expresslane) {
@@ -135,6 +150,19 @@ static struct lw_tunnel *by_inside(void *role, const struct lw_packet *p)
 
 	return lw_pool_owner(&s->common->pool, s->worker,
 	                     lw_ipv4_addr(lw_packet_data(p), LW_IPV4_DST));
+}
+
+/* Addresses of a slice are given to other workers' sessions when those have none left. */
+static bool elsewhere(void *role, const struct lw_packet *p)
+{
+	struct lw_sessions *s = role;
+	uint32_t worker =
+		lw_pool_worker(&s->common->pool, lw_ipv4_addr(lw_packet_data(p), LW_IPV4_DST));
+
+	if (worker == LW_POOL_NOBODY || worker == s->worker || s->core->path.handed)
+		return false;
+	lw_core_hand_over(s->core, worker, LW_PARCEL_INSIDE, p);
+	return true;
 }
 
 /* --- events --- */
@@ -294,6 +322,7 @@ static void port_dead(void *role, struct lw_port *port, uint32_t tag, int error)
 
 static const struct lw_role_ops role_ops = {
 	.by_inside = by_inside,
+	.elsewhere = elsewhere,
 	.knows = knows,
 	.by_dgram = by_dgram,
 	.after_dgrams = after_dgrams,

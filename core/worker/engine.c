@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "worker/cipher.h"
 #include "worker/offload.h"
+#include "worker/steer.h"
 
 /* 16 KiB each, touched when used: 64 MiB of queues for all TCP sessions of the worker */
 #define STREAM_CHUNKS 4096u
@@ -145,6 +146,12 @@ static int make_cores(struct lw_engine *e, uint32_t n)
 		r = lw_core_init(c);
 		c->ended_to = &e->mail;
 		c->ended.deliver = on_ended;
+		if (n > 1) {
+			c->peers = e->cores;
+			c->n_peers = n;
+		}
+		if (r == 0 && n > 1)
+			r = lw_handover_init(&c->handover);
 	}
 	return r;
 }
@@ -289,8 +296,7 @@ static int attach(struct lw_core *c, struct lw_instance *in, struct lw_worker *w
 	return lw_core_attach(c, kind, port, w) != NULL ? 0 : -E2BIG;
 }
 
-static int attach_all(struct lw_engine *e, uint32_t worker, uint32_t inside_mtu,
-                      struct lw_err *err)
+static int attach_all(struct lw_engine *e, uint32_t worker, uint32_t inside_mtu, struct lw_err *err)
 {
 	struct lw_core *c = &e->cores[worker];
 	struct lw_path *p = &c->path;
@@ -335,6 +341,7 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 		r = lw_cipher_examine(e, err);
 	if (r < 0)
 		return r;
+	lw_engine_steer(e);
 	for (uint32_t w = 0; r == 0 && w < e->n_workers; w++) {
 		r = lw_core_start(&e->cores[w]);
 		e->running |= r == 0;

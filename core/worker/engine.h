@@ -82,7 +82,8 @@ int lw_engine_prepare(struct lw_instance *in, uint32_t role, uint32_t inside_mtu
                       struct lw_err *err);
 
 /**
- * lw_engine_attach() - make ports, chain and inside of the instances, and the batches, on each worker
+ * lw_engine_attach() - make ports, chain and inside of the instances, and the batches, on each
+ * worker
  *
  * To be followed by the role's own preparation, then by lw_engine_start().
  */

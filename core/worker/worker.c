@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -382,6 +383,15 @@ int lw_core_round(struct lw_core *c, uint64_t max_wait_us)
 	return 0;
 }
 
+void lw_core_hand_over(struct lw_core *c, uint32_t worker, uint32_t port, const struct lw_packet *p)
+{
+	struct lw_path_counters *counters = &c->path.counters;
+	int r = lw_handover_send(&c->handover, &c->peers[worker], port, p);
+	uint64_t *counter = r < 0 ? &counters->handed_over_dropped : &counters->handed_over;
+
+	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
 /* --- life --- */
 
 int lw_core_init(struct lw_core *c)
@@ -417,6 +427,7 @@ void lw_core_fini(struct lw_core *c)
 	lw_hash_fini(&c->by_tag);
 	lw_path_fini(&c->path);
 	lw_mailbox_fini(&c->mail);
+	lw_handover_fini(&c->handover);
 	if (c->epfd >= 0)
 		(void)close(c->epfd);
 	c->epfd = -1;
@@ -461,6 +472,17 @@ int lw_core_start(struct lw_core *c)
 
 	c->started = r == 0;
 	return r;
+}
+
+uint64_t lw_core_cpu_us(const struct lw_core *c)
+{
+	struct timespec t;
+	clockid_t clock;
+
+	if (!c->started || pthread_getcpuclockid(c->thread, &clock) != 0 ||
+	    clock_gettime(clock, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * LW_US_PER_S + (uint64_t)t.tv_nsec / 1000;
 }
 
 void lw_core_join(struct lw_core *c)

@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "base/wheel.h"
 #include "path/path.h"
+#include "worker/handover.h"
 #include "worker/mailbox.h"
 
 struct lw_watch;
@@ -60,6 +61,9 @@ struct lw_core {
 	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;
 	bool started;
+	struct lw_core *peers; /* all workers, this one too; NULL: it is alone */
+	uint32_t n_peers;
+	struct lw_handover handover;
 	struct lw_mailbox *ended_to; /* told when the loop ends by itself; NULL: nobody */
 	struct lw_mail ended;
 	pthread_t thread;
@@ -85,6 +89,9 @@ int lw_core_start(struct lw_core *c);
  */
 void lw_core_join(struct lw_core *c);
 
+/* lw_core_cpu_us() - processor time that its thread has used, in us; control thread */
+uint64_t lw_core_cpu_us(const struct lw_core *c);
+
 /* lw_core_watch() - lw_host.watch() for workers; before the start, or on the worker's thread */
 int lw_core_watch(struct lw_attach *a, int fd, uint32_t tag);
 void lw_core_unwatch(struct lw_attach *a, int fd);
@@ -95,6 +102,19 @@ int lw_core_bind(struct lw_core *c, struct lw_port *port, uint32_t tag, struct l
 /* lw_core_timed() - worker's thread: the tunnel's record, whose timer follows its deadline */
 void lw_core_timed(struct lw_timed *rec, struct lw_tunnel *t);
 void lw_core_untimed(struct lw_core *c, struct lw_timed *rec);
+
+/**
+ * lw_core_hand_over() - a packet is of another worker's session: give it to that one
+ *
+ * @worker: another one
+ * @port:   index of the outside that it came from, or LW_PARCEL_INSIDE
+ *
+ * What finds no room is lost; both are counted.
+ *
+ * Context: this worker's thread.
+ */
+void lw_core_hand_over(struct lw_core *c, uint32_t worker, uint32_t port,
+                       const struct lw_packet *p);
 
 /* lw_core_round() - one round, waiting at most max_wait_us, and a minute; for the thread and tests
  */

@@ -92,6 +92,48 @@ server_and_client_ns() {
 		client veth-c "198.51.100.2/24 2001:db8:100::2/64"
 }
 
+# server_with_bridge: namespace server, which clients join with client_ns
+server_with_bridge() {
+	new_ns server
+	# a MAC of its own: else each new port may change it, and what clients know of it is stale
+	ip -n server link add br0 address 02:00:5e:00:00:01 type bridge || bail "no bridge"
+	ip -n server addr add "$SERVER_IP/24" dev br0
+	ip -n server link set br0 up
+}
+
+# client_ns NUMBER: namespace cNUMBER, at the server's bridge
+client_ns() {
+	new_ns "c$1"
+	ip link add "vs$1" netns server type veth peer name eth0 netns "c$1" || bail "no veth"
+	ip -n server link set "vs$1" master br0 up
+	ip -n "c$1" addr add "198.51.100.$(($1 + 10))/24" dev eth0
+	ip -n "c$1" link set eth0 up
+}
+
+# all_connected N: clients lw1 to lwN are
+all_connected() {
+	local i
+	for i in $(seq "$1"); do
+		says "lw$i" 'connected to' || return 1
+	done
+}
+
+# all_ping N: in all of c1 to cN the server's inside answers each ping
+all_ping() {
+	local i pids=() failed=0
+	for i in $(seq "$1"); do
+		in_ns "c$i" ping -c 5 -i 0.1 -W 2 "$INSIDE_IP" >"$LW_TMP/ping$i" 2>&1 &
+		pids+=($!)
+	done
+	for i in $(seq "$1"); do
+		wait "${pids[i - 1]}" && continue
+		failed=1
+		echo "client $i:"
+		cat "$LW_TMP/ping$i"
+	done
+	return $failed
+}
+
 # snapshot NS: what must be the same before and after: routes, addresses and devices. Link-local
 # IPv6 is left out: the kernel still finds it out while a test begins.
 snapshot() {

@@ -6,6 +6,9 @@
  *
  *   uso           TUNSETOFFLOAD with UDP superpackets
  *   gso, gro      the socket options of runs
+ *   reuseport     programs for sockets that share an address
+ *   bpf           to load eBPF programs
+ *   steering      to give one to a TUN device
  *   runs          to send a run, EIO: nothing of it is sent
  *   superpackets  to write one to a TUN device, EINVAL
  */
@@ -24,6 +27,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -74,6 +78,8 @@ int ioctl(int fd, unsigned long request, ...)
 	va_end(ap);
 	if (request == TUNSETOFFLOAD && ((unsigned long)arg & USO) != 0 && lacks("uso"))
 		return refuse(EINVAL);
+	if (request == TUNSETSTEERINGEBPF && lacks("steering"))
+		return refuse(EINVAL);
 	return ((int (*)(int, unsigned long, ...))real("ioctl"))(fd, request, arg);
 }
 
@@ -82,8 +88,25 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 	if (level == IPPROTO_UDP &&
 	    ((name == SEGMENT && lacks("gso")) || (name == GRO && lacks("gro"))))
 		return refuse(ENOPROTOOPT);
+	if (level == SOL_SOCKET && name == SO_ATTACH_REUSEPORT_CBPF && lacks("reuseport"))
+		return refuse(ENOPROTOOPT);
 	return ((int (*)(int, int, int, const void *, socklen_t))real("setsockopt"))(
 		fd, level, name, value, len);
+}
+
+/* as many as any call has; those that it does not have are not looked at */
+long syscall(long number, ...)
+{
+	va_list ap;
+	long a[6];
+
+	va_start(ap, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(ap, long);
+	va_end(ap);
+	if (number == SYS_bpf && lacks("bpf"))
+		return refuse(EPERM);
+	return ((long (*)(long, ...))real("syscall"))(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
 static bool is_run(struct msghdr *h)

@@ -99,14 +99,14 @@ outside:
 auth:
   - module: htpasswd
 limits: { handshakes: 100 }
-workers: 4
+worker: 4
 YAML
 expect 78 "d.yaml:2:9: pool: '10.125.0.0/33' is not a prefix; write one like 10.125.0.0/16
 d.yaml:3:8: mtu: '1500' is too large; allowed is 576 to 1419 bytes
 d.yaml:6:5: unknown key 'lisen' in outside-udp; did you mean 'listen'?
 d.yaml:9:5: outside: no module outside-udpp in WHERE; did you mean outside-udp
 d.yaml:12:23: handshakes: '100' lacks a unit; write a rate like 1000/s
-d.yaml:13:1: unknown key 'workers'; --help lists all keys
+d.yaml:13:1: unknown key 'worker'; did you mean 'workers'?
 d.yaml:8:14: listen: 0.0.0.0:0 lacks a port
 d.yaml:11:5: file is missing: File of user:hash lines, readable by its owner only; htpasswd -B \
 adds one." sh -c "$d 2>&1 | sed 's/ in [^ ]*modules[^;]*;/ in WHERE;/; s/ in this program;/ in WHERE;/'

@@ -73,11 +73,11 @@ static void bed_init(struct server_bed *b, int open_r)
 	b->conf = b->pair->server.conf;
 	b->s = calloc(1, sizeof(*b->s));
 	assert_non_null(b->s);
-	b->common = (struct lw_sessions_common){ .tls = b->pair->server_ctx,
-		                                 .conf = &b->conf,
-		                                 .limits = { .sessions = 4,
-		                                             .handshakes_per_s = 1000 },
-		                                 .n_workers = 1 };
+	b->common =
+		(struct lw_sessions_common){ .tls = b->pair->server_ctx,
+		                             .conf = &b->conf,
+		                             .limits = { .sessions = 4, .handshakes_per_s = 1000 },
+		                             .n_workers = 1 };
 	assert_int_equal(lw_helpers_create(1, 8, &b->common.helpers), 0);
 	assert_int_equal(lw_pool_init(&b->common.pool, &prefix, NULL, 0, 1), 0);
 	p = &b->wb->core.path;
