@@ -14,6 +14,7 @@
 #include "module/value.h"
 #include "server/sessions.h"
 #include "worker/engine.h"
+#include "worker/records.h"
 #include "worker/status.h"
 
 #define WHO "server"
@@ -66,6 +67,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "sessions", load(&s->sessions.n));
 	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
+	lw_json_string(out, "records", lw_records_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->sessions.pool));
 	lw_engine_status(&s->engine, out, write_counters, s);
 	return 0;

@@ -11,8 +11,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "tls/records.h"
 #include "worker/cipher.h"
 #include "worker/offload.h"
+#include "worker/records.h"
 
 /* 16 KiB each, touched when used: 64 MiB of queues for all TCP sessions of the worker */
 #define STREAM_CHUNKS 4096u
@@ -164,6 +166,8 @@ void lw_engine_fini(struct lw_engine *e)
 	lw_core_join(&e->core);
 	lw_helpers_destroy(e->helpers);
 	e->helpers = NULL; /* modules may still ask */
+	lw_tls_records_destroy(e->core.records);
+	e->core.records = NULL;
 	for (uint32_t i = e->n_instances; i-- > 0;)
 		lw_instance_destroy(e->instances[i]);
 	lw_core_fini(&e->core);
@@ -292,6 +296,7 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 		r = lw_cipher_examine(e, err);
 	if (r < 0)
 		return r;
+	lw_records_choose(e);
 	r = lw_core_start(&e->core);
 	if (r < 0)
 		return lw_err_set(err, r, "cannot start a thread: %s", strerror(-r));

@@ -18,6 +18,7 @@
 #include "path/path.h"
 #include "worker/mailbox.h"
 
+struct lw_tls_records;
 struct lw_watch;
 
 /* the tunnel's record in its role: begins with this */
@@ -60,7 +61,8 @@ struct lw_core {
 	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;
 	bool started;
-	struct lw_mailbox *ended_to; /* told when the loop ends by itself; NULL: nobody */
+	struct lw_tls_records *records; /* what its thread uses; NULL: nothing. The engine's */
+	struct lw_mailbox *ended_to;    /* told when the loop ends by itself; NULL: nobody */
 	struct lw_mail ended;
 	pthread_t thread;
 };
