@@ -10,9 +10,8 @@
 #define ITSELF "AES-256-GCM records by wolfSSL itself"
 
 /*
- * What a module must save of the time, or it is not worth the way through the library; a module
- * that is wolfSSL's own code, as cipher-wolfcrypt, and cipher-null while it is examined, never
- * does.
+ * What a module must save of the time, or it is not worth the way through the library. One that is
+ * wolfSSL's own code never does: cipher-wolfcrypt, and cipher-null as long as it is examined.
  */
 #define SAVED_PERCENT 10u
 
