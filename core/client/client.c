@@ -15,6 +15,7 @@
 #include "control/control.h"
 #include "module/value.h"
 #include "worker/engine.h"
+#include "worker/records.h"
 #include "worker/status.h"
 
 #define WHO           "client"
@@ -322,6 +323,12 @@ static void live_line(struct client *c)
 	c->line_tx = tx;
 }
 
+/* ChaCha20 is wolfSSL's affair */
+static const char *records_name(const struct client *c)
+{
+	return c->plan->cipher == LW_TLS_CHACHA20 ? "wolfssl" : lw_records_name(&c->engine);
+}
+
 static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
 {
 	struct client *c = arg;
@@ -340,6 +347,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 		lw_json_string(out, "group", c->online_tls.group);
 	}
 	lw_json_string(out, "expresslane", lw_cipher_name(&c->engine));
+	lw_json_string(out, "records", records_name(c));
 	lw_json_uint(out, "connects", c->connects);
 	lw_json_uint(out, "rtt_us", load(&c->engine.cores->path.sessions.rtt_us));
 	lw_engine_status(&c->engine, out, NULL, NULL);

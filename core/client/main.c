@@ -257,9 +257,9 @@ static void make_plan(struct material *m, const struct lw_client_options *o)
 	}
 	p->lane = (struct lw_cipher_plan){
 		.modules = o->expresslane.modules,
-		.n = o->expresslane.enabled ? o->expresslane.n_modules : 0,
+		.n = o->expresslane.n_modules,
 		.fastest = o->expresslane.fastest,
-		.rotate_us = (uint64_t)o->expresslane.rotate_us,
+		.rotate_us = lw_expresslane_rotate_us(&o->expresslane),
 	};
 	p->ca_pem = m->ca;
 	p->ca_len = m->ca_len;

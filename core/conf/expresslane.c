@@ -23,8 +23,8 @@ const struct lw_option lw_expresslane_table[] = {
 	  LW_OPTION_AT(struct lw_expresslane_options, enabled) },
 	{ .name = "cipher",
 	  .def = AUTO,
-	  .doc = "module that seals them, or several in order of preference; auto: the fastest "
-	         "here",
+	  .doc = "module that seals them, and TLS records where it is faster than wolfSSL, or "
+	         "several in order of preference; auto: the fastest here",
 	  .type = LW_OPT_STRING,
 	  .flags = LW_OPTF_LIST,
 	  LW_OPTION_AT(struct lw_expresslane_options, cipher) },
@@ -91,4 +91,9 @@ void lw_expresslane_find(struct lw_conf *c, struct lw_expresslane_options *o)
 		else if (find(c, o, names[i], &err) < 0)
 			lw_conf_error_item(c, &o->cipher, i, "cipher: %s", err.text);
 	}
+}
+
+uint64_t lw_expresslane_rotate_us(const struct lw_expresslane_options *o)
+{
+	return o->enabled ? (uint64_t)o->rotate_us : 0;
 }

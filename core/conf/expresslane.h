@@ -35,4 +35,8 @@ extern const struct lw_option lw_expresslane_table[];
  */
 void lw_expresslane_find(struct lw_conf *c, struct lw_expresslane_options *o);
 
+/* lw_expresslane_rotate_us() - age of a key, 0 where Expresslane is off: the modules are then there
+ * for TLS records only */
+uint64_t lw_expresslane_rotate_us(const struct lw_expresslane_options *o);
+
 #endif

@@ -83,9 +83,9 @@ static struct lw_server_plan make_plan(const struct lw_server_options *o, const 
 		.handshakes_per_s = (uint64_t)o->limits.handshakes,
 		.idle_us = (uint64_t)o->limits.idle_us,
 		.cipher = { .modules = o->expresslane.modules,
-		            .n = o->expresslane.enabled ? o->expresslane.n_modules : 0,
+		            .n = o->expresslane.n_modules,
 		            .fastest = o->expresslane.fastest,
-		            .rotate_us = (uint64_t)o->expresslane.rotate_us },
+		            .rotate_us = lw_expresslane_rotate_us(&o->expresslane) },
 		.control_socket = o->control.socket,
 		.control_group = o->control.group,
 	};

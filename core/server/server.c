@@ -15,6 +15,7 @@
 #include "module/value.h"
 #include "server/sessions.h"
 #include "worker/engine.h"
+#include "worker/records.h"
 #include "worker/status.h"
 #include "worker/steer.h"
 
@@ -109,6 +110,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "sessions", load(&s->common.n));
 	lw_json_uint(out, "sessions_online", count_online(s));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
+	lw_json_string(out, "records", lw_records_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->common.pool));
 	write_load(s, out);
 	lw_engine_status(&s->engine, out, write_counters, s);

@@ -29,7 +29,7 @@ static void library_init(void)
 	library_result = wolfSSL_Init();
 }
 
-static int library_start(struct lw_err *err)
+int lw_tls_library_start(struct lw_err *err)
 {
 	char buf[WOLFSSL_MAX_ERROR_SZ];
 
@@ -156,7 +156,7 @@ int lw_tls_ctx_create_server(const struct lw_tls_server_config *cfg, struct lw_t
                              struct lw_err *err)
 {
 	struct lw_tls_ctx *ctx;
-	int r = library_start(err);
+	int r = lw_tls_library_start(err);
 
 	if (r < 0)
 		return r;
@@ -194,7 +194,7 @@ int lw_tls_ctx_create_client(const struct lw_tls_client_config *cfg, struct lw_t
                              struct lw_err *err)
 {
 	struct lw_tls_ctx *ctx;
-	int r = library_start(err);
+	int r = lw_tls_library_start(err);
 
 	if (r < 0)
 		return r;

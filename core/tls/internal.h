@@ -19,6 +19,7 @@
 /* clang-format on */
 #pragma GCC diagnostic pop
 
+#include "tls/records.h"
 #include "tls/tls.h"
 
 /* bytes of the largest DTLS datagram that any peer builds */
@@ -31,8 +32,35 @@ struct lw_tls_ctx {
 	bool rsa;
 };
 
+#define LW_TLS_KEY_LEN 32u
+
+/* what the library calls our callback by: any number that it does not use itself */
+#define LW_TLS_DEVICE 0x4c57
+
+/*
+ * Records of a key before a thread's cipher gets it. A session that idles, or whose packets go in
+ * Expresslane, asks for a sign of life every 10 s and has a new key every 15 min: it never gets so
+ * far, and is spared the time and about 2 KiB. Nor do the keys of a handshake, and those that
+ * alternate while datagrams from before and after a key update overtake each other.
+ */
+#define LW_TLS_RECORDS_BEFORE 128u
+
+/* one direction's present key, for as long as a thread's cipher is asked about it */
+struct lw_tls_key {
+	struct lw_tls_records *owner; /* whose @state is */
+	void *state;                  /* the cipher's; NULL: not set up there */
+	uint32_t records;             /* so far; only the first are counted */
+	uint8_t bytes[LW_TLS_KEY_LEN];
+};
+
+struct lw_tls_keys {
+	struct lw_tls_key seal;
+	struct lw_tls_key open;
+};
+
 struct lw_tls {
 	WOLFSSL *ssl;
+	struct lw_tls_keys keys;
 	struct lw_tls_io *io; /* the caller's, during a call only */
 	unsigned mtu;         /* bytes of the largest DTLS datagram that we build */
 	int failed;           /* the fatal error, 0 so far */
@@ -53,6 +81,21 @@ int lw_tls_alloc(struct lw_tls_ctx *ctx, enum lw_tls_transport transport, unsign
 
 /* lw_tls_use_io() - make the session its own reader and writer */
 void lw_tls_use_io(struct lw_tls *t);
+
+/* lw_tls_begin() - what comes next is the handshake */
+void lw_tls_begin(struct lw_tls *t);
+
+/* lw_tls_library_start() - once for all threads; 0, or -EOPNOTSUPP with a sentence */
+int lw_tls_library_start(struct lw_err *err);
+
+/* lw_tls_records_begin() - let the library ask who seals and opens the records of this session */
+void lw_tls_records_begin(WOLFSSL *ssl);
+
+/* lw_tls_records_hold() - the session whose records this thread has in hand; NULL: none */
+void lw_tls_records_hold(struct lw_tls_keys *keys);
+
+/* lw_tls_keys_fini() - free and wipe; on the thread that used them, or after it has ended */
+void lw_tls_keys_fini(struct lw_tls_keys *keys);
 
 /* lw_tls_fail() - keep the library's error code as the fatal error of the session; returns it */
 int lw_tls_fail(struct lw_tls *t, int code);

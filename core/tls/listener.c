@@ -82,7 +82,7 @@ static struct lw_tls *take_session(struct door *d)
 	struct lw_tls *t = d->fresh;
 
 	d->fresh = NULL;
-	t->started = true;
+	lw_tls_begin(t);
 	lw_tls_use_io(t);
 	return t;
 }

@@ -132,6 +132,7 @@ void lw_tls_destroy(struct lw_tls *t)
 	if (t == NULL)
 		return;
 	wolfSSL_free(t->ssl);
+	lw_tls_keys_fini(&t->keys);
 	lw_wipe(t, sizeof(*t));
 	free(t);
 }
@@ -146,6 +147,7 @@ static int enter(struct lw_tls *t, struct lw_tls_io *io, bool reads)
 		return t->failed;
 	t->io = io;
 	t->reads = reads;
+	lw_tls_records_hold(&t->keys);
 	if (reads && t->dgram && t->started && io->in_len > 0)
 		(void)wolfSSL_dtls_set_mtu(t->ssl, DGRAM_MAX);
 	return 0;
@@ -164,6 +166,7 @@ static void watch_unacked(struct lw_tls *t)
 static int leave(struct lw_tls *t, int r)
 {
 	t->io = NULL;
+	lw_tls_records_hold(NULL);
 	if (!t->dgram)
 		return r;
 	(void)wolfSSL_dtls_set_mtu(t->ssl, (unsigned short)t->mtu);
@@ -182,13 +185,21 @@ static void discard_early(struct lw_tls *t)
 	lw_wipe(buf, sizeof(buf));
 }
 
+/* Not before: what a listener has for strangers is the library's alone. */
+void lw_tls_begin(struct lw_tls *t)
+{
+	t->started = true;
+	lw_tls_records_begin(t->ssl);
+}
+
 static int shake(struct lw_tls *t)
 {
+	if (!t->started)
+		lw_tls_begin(t);
 	for (int i = 0; i < READS_MAX; i++) {
 		int r = t->server ? wolfSSL_accept(t->ssl) : wolfSSL_connect(t->ssl);
 		int code;
 
-		t->started = true;
 		if (r == WOLFSSL_SUCCESS) {
 			t->done = true;
 			return 1;

@@ -138,9 +138,15 @@ static const struct lw_module *find_fastest(struct lw_engine *e, const struct lw
 
 /* --- which one --- */
 
-static int taken(const struct lw_module *m, const struct lw_cipher_plan *plan, const char *why,
-                 uint64_t *ret_rotate_us)
+static int taken(struct lw_engine *e, const struct lw_module *m, const struct lw_cipher_plan *plan,
+                 const char *why, uint64_t *ret_rotate_us)
 {
+	e->lane = plan->rotate_us > 0;
+	if (!e->lane) {
+		lw_log_write(LW_LOG_NOTICE, WHO, "off, all data goes in DTLS; %s for its records%s",
+		             m->name, why);
+		return 0;
+	}
 	lw_log_write(LW_LOG_NOTICE, WHO, "%s, a new key every %llu s%s", m->name,
 	             (unsigned long long)(plan->rotate_us / LW_US_PER_S), why);
 	*ret_rotate_us = plan->rotate_us;
@@ -166,7 +172,7 @@ int lw_cipher_use(struct lw_engine *e, const struct lw_cipher_plan *plan, uint32
 
 		if (r < 0)
 			return r;
-		return m != NULL ? taken(m, plan, why, ret_rotate_us) : none();
+		return m != NULL ? taken(e, m, plan, why, ret_rotate_us) : none();
 	}
 	for (uint32_t i = 0; i < plan->n; i++) {
 		const struct lw_module *m = plan->modules[i];
@@ -174,7 +180,7 @@ int lw_cipher_use(struct lw_engine *e, const struct lw_cipher_plan *plan, uint32
 		int r = use_one(e, m, role, inside_mtu, &reason);
 
 		if (r == 0)
-			return taken(m, plan, why, ret_rotate_us);
+			return taken(e, m, plan, why, ret_rotate_us);
 		if (r != -EOPNOTSUPP || i + 1 == plan->n)
 			return lw_err_set(err, r, "%s cannot be used: %s", m->name, reason.text);
 		lw_log_write(LW_LOG_WARN, WHO, "%s cannot be used: %s", m->name, reason.text);
@@ -199,11 +205,16 @@ int lw_cipher_examine(const struct lw_engine *e, struct lw_err *err)
 	return 0;
 }
 
-const char *lw_cipher_name(const struct lw_engine *e)
+struct lw_instance *lw_cipher_instance(const struct lw_engine *e)
 {
 	for (uint32_t i = 0; i < e->n_instances; i++) {
 		if (e->instances[i]->module->kind == LW_KIND_CIPHER)
-			return e->instances[i]->module->name;
+			return e->instances[i];
 	}
-	return "off";
+	return NULL;
+}
+
+const char *lw_cipher_name(const struct lw_engine *e)
+{
+	return e->lane ? lw_cipher_instance(e)->module->name : "off";
 }

@@ -12,8 +12,10 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "tls/records.h"
 #include "worker/cipher.h"
 #include "worker/offload.h"
+#include "worker/records.h"
 #include "worker/steer.h"
 
 /* 16 KiB each, touched when used: 64 MiB of queues for all TCP sessions of the worker */
@@ -190,6 +192,10 @@ void lw_engine_fini(struct lw_engine *e)
 		lw_core_join(&e->cores[i]);
 	lw_helpers_destroy(e->helpers);
 	e->helpers = NULL; /* modules may still ask */
+	for (uint32_t i = 0; i < e->n_workers; i++) {
+		lw_tls_records_destroy(e->cores[i].records);
+		e->cores[i].records = NULL;
+	}
 	for (uint32_t i = e->n_instances; i-- > 0;)
 		lw_instance_destroy(e->instances[i]);
 	for (uint32_t i = 0; i < e->n_workers; i++)
@@ -341,6 +347,7 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 		r = lw_cipher_examine(e, err);
 	if (r < 0)
 		return r;
+	lw_records_choose(e);
 	lw_engine_steer(e);
 	for (uint32_t w = 0; r == 0 && w < e->n_workers; w++) {
 		r = lw_core_start(&e->cores[w]);

@@ -38,6 +38,7 @@ struct lw_engine {
 	struct lw_instance *instances[LW_ENGINE_INSTANCES];
 	uint32_t n_instances;
 	struct lw_instance *inside;
+	bool lane;            /* Expresslane is on */
 	uint32_t state_bytes; /* modules' bytes of a session, after lw_engine_prepare() */
 	struct lw_control_watch watches[64];
 	uint32_t n_watches;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "worker/engine.h"
 #include "worker/offload.h"
+#include "worker/records.h"
 
 static void write_offload(void *arg, const struct lw_offload *o)
 {
@@ -43,6 +44,7 @@ void lw_engine_status(const struct lw_engine *e, struct lw_json *out,
 	if (counters != NULL)
 		counters(arg, out);
 	write_paths(e, out);
+	lw_records_counters(e, write_counter, out);
 	lw_engine_counters(e, write_counter, out);
 	lw_json_end(out);
 }

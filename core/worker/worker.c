@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "tls/records.h"
 #include "worker/thread.h"
 
 #define EVENTS_PER_ROUND 64
@@ -453,6 +454,7 @@ static void *core_main(void *arg)
 {
 	struct lw_core *c = arg;
 
+	lw_tls_records_use(c->records);
 	while (!c->stop) {
 		int r = lw_core_round(c, WAIT_MAX_US);
 
@@ -461,6 +463,7 @@ static void *core_main(void *arg)
 			break;
 		}
 	}
+	lw_tls_records_use(NULL);
 	if (c->failed != 0 && c->ended_to != NULL)
 		lw_mailbox_post(c->ended_to, &c->ended);
 	return NULL;

@@ -19,6 +19,7 @@
 #include "worker/handover.h"
 #include "worker/mailbox.h"
 
+struct lw_tls_records;
 struct lw_watch;
 
 /* the tunnel's record in its role: begins with this */
@@ -64,7 +65,8 @@ struct lw_core {
 	struct lw_core *peers; /* all workers, this one too; NULL: it is alone */
 	uint32_t n_peers;
 	struct lw_handover handover;
-	struct lw_mailbox *ended_to; /* told when the loop ends by itself; NULL: nobody */
+	struct lw_tls_records *records; /* what its thread uses; NULL: nothing. The engine's */
+	struct lw_mailbox *ended_to;    /* told when the loop ends by itself; NULL: nobody */
 	struct lw_mail ended;
 	pthread_t thread;
 };

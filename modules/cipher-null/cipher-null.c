@@ -4,7 +4,8 @@
  * For tests only, never installed, never taken by `auto`; it understands itself alone.
  *
  * There is no switch that lets a daemon use a cipher which does not know the answers. So this one
- * knows them: until its worker runs it is wolfCrypt's, which is linked in.
+ * knows them: until its worker runs it is wolfCrypt's, which is linked in. Being no faster than
+ * that, it never gets records of TLS.
  */
 #include <errno.h>
 #include <stdbool.h>

@@ -153,7 +153,7 @@ gives figures-reason 'stock none tcp veth up: not measured' "$(awk -F'\t' \
 printf 'kernel\t6.1 "x"\nprocessors\t2\nload_before\t0.10 0.20 0.30\n' >"$dir/facts"
 gives json "$(printf '%s' '{"machine":{"kernel":"6.1 \"x\"","processors":2,"load_before":"0.10 0.20 0.30"},' \
 	'"rows":[{"tunnel":"laneway","offload":"all","transport":"udp","path":"veth","direction":"up",' \
-	'"streams":1,"clients":1,"workers":1,"cipher":"dtls","engine":"wolfssl","congestion":"cubic",' \
+	'"streams":1,"clients":1,"workers":1,"cipher":"dtls","engine":"auto","congestion":"cubic",' \
 	'"repeats":2,"gbps":9,"gbps_least":8,"gbps_most":10,"client_cpu_s_per_gb":0.55,' \
 	'"server_cpu_s_per_gb":0.45,"client_syscalls_per_gb":50000,"server_syscalls_per_gb":38000,' \
 	'"retransmits":50,"retransmits_per_gb":10,"ping_p50_ms":null,"ping_p99_ms":null,' \
@@ -161,6 +161,14 @@ gives json "$(printf '%s' '{"machine":{"kernel":"6.1 \"x\"","processors":2,"load
 	'"measured":6,"asked":"at least 3.5","reached":"yes","why_open":null}]}')" \
 	"$(awk -f "$bench/json.awk" "$dir/facts" <(sed -n 2p "$dir/medians") \
 		<(grep $'^UDP, throughput, all / none\tup\t' "$dir/figures"))"
+# who seals, which the transport tells
+for row in 'udp dtls auto' 'udp+wolfcrypt dtls wolfcrypt' 'udp-ipsecmb expresslane ipsecmb' \
+	'udp-null null null' 'tcp tls auto' 'tcp+wolfcrypt tls wolfcrypt'; do
+	read -r transport cipher engine <<<"$row"
+	gives "json-engine-of-$transport" "\"cipher\":\"$cipher\",\"engine\":\"$engine\"" \
+		"$(printf 'laneway\tall\t%s\tveth\tup\t1\t1\t1\t5\t5\t5\t1\t1\t1\t1\t0\t0\tnull\tnull\t\n' "$transport" |
+			awk -f "$bench/json.awk" | grep -o '"cipher":"[a-z]*","engine":"[a-z]*"')"
+done
 awk -f "$bench/table.awk" "$dir/medians" "$dir/figures" >"$dir/table"
 gives table-row 'laneway all udp veth up 1 1 9.000 8.000-10.000 0.55 0.45 50k 38k 10.0 - -' \
 	"$(grep -m 1 '^laneway  *all  *udp' "$dir/table" | tr -s ' ')"

@@ -77,18 +77,21 @@ end_all() {
 # What each end does: nothing, send (superpackets are read, runs are sent), all
 declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto auto auto auto')
 
-# laneway_ends OFFLOAD TRANSPORT CLIENTS: the transport is tcp, udp in DTLS, or udp-CIPHER on
-# Expresslane with that cipher; "null" encrypts nothing
+# laneway_ends OFFLOAD TRANSPORT CLIENTS: the transport is tcp, udp in DTLS, tcp+CIPHER or udp+CIPHER
+# with that cipher for the records, or udp-CIPHER on Expresslane with it; "null" encrypts nothing
 laneway_ends() {
 	local READS WRITES GSO GRO CLIENT_SERVER=$outside_ip i lane='expresslane: { enabled: off }'
-	case $2 in udp-*) lane="expresslane: { cipher: \"${2#udp-}\" }" ;; esac
+	case $2 in
+	udp-*) lane="expresslane: { cipher: \"${2#udp-}\" }" ;;
+	*+*) lane="expresslane: { enabled: off, cipher: \"${2#*+}\" }" ;;
+	esac
 	read -r READS WRITES GSO GRO <<<"${switches[$1]}"
 	server_config 'log: { level: notice }' "$lane"
 	start lanewayd server "$LW_BUILD/lanewayd" --config "$LW_TMP/server.yaml"
 	server_end=lanewayd inside_ip=$INSIDE_IP
 	wait_for 10 says lanewayd ready || return 1
 	for ((i = 1; i <= $3; i++)); do
-		client_config "lwc$i" "${2%%-*}" 'routes: [10.125.0.0/16]' "$lane"
+		client_config "lwc$i" "${2%%[-+]*}" 'routes: [10.125.0.0/16]' "$lane"
 		start "lwc$i" "$(client_ns "$i" "$3")" "$LW_BUILD/laneway" --config "$LW_TMP/lwc$i.yaml"
 		client_ends+=("lwc$i")
 	done

@@ -21,13 +21,16 @@ BEGIN { printf "{" }
 NF == 2 { section("machine"); printf "%s:%s", text($1), value($2) }
 NF == 20 {
 	section("rows")
-	udp = $3 == "udp"
+	# "udp-CIPHER" is Expresslane, "udp+CIPHER" and "tcp+CIPHER" name who seals the records
+	cipher = $3 == "udp-null" ? "null" : $3 ~ /^udp-/ ? "expresslane" : $3 ~ /^udp/ ? "dtls" : "tls"
+	engine = $3
+	if (!sub(/^[a-z]*[-+]/, "", engine)) engine = "auto"
 	printf "{\"tunnel\":%s,\"offload\":%s,\"transport\":%s,\"path\":%s,\"direction\":%s,", text($1),
 		text($2), text($3), text($4), text($5)
 	printf "\"streams\":%d,\"clients\":%d,\"workers\":1,", $6, $7
 	printf "\"cipher\":%s,\"engine\":%s,\"congestion\":\"cubic\",", \
-		$1 == "laneway" || $1 == "stock" ? text(udp ? "dtls" : "tls") : "null", \
-		text($1 == "plain" ? "none" : $1 == "wireguard-go" ? "go" : "wolfssl")
+		$1 == "laneway" || $1 == "stock" ? text(cipher) : "null", \
+		text($1 == "plain" ? "none" : $1 == "wireguard-go" ? "go" : $1 == "stock" ? "wolfssl" : engine)
 	printf "\"repeats\":%d,\"gbps\":%s,\"gbps_least\":%s,\"gbps_most\":%s,", $8, $9, $10, $11
 	printf "\"client_cpu_s_per_gb\":%s,\"server_cpu_s_per_gb\":%s,", $12, $13
 	printf "\"client_syscalls_per_gb\":%s,\"server_syscalls_per_gb\":%s,", $14, $15

@@ -59,6 +59,8 @@ default_rows() {
 			[ ! -e "$LW_BUILD/modules/.libs/cipher-$cipher.so" ] ||
 				echo "laneway all udp-$cipher veth $direction 1 1"
 		done
+		echo "laneway all udp+wolfcrypt veth $direction 1 1" # wolfSSL seals its records itself
+		echo "laneway all tcp+wolfcrypt veth $direction 1 1"
 		echo "wireguard-go all udp veth $direction 1 1"
 		for offload in none all; do echo "laneway $offload tcp veth $direction 1 1"; done
 		echo "stock none tcp veth $direction 1 1"

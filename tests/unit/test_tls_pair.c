@@ -198,8 +198,10 @@ void pair_arm(struct pair_end *e)
 
 static void step(struct pair_end *e)
 {
-	int r = lw_tls_step(e->tls, &e->io);
+	int r;
 
+	lw_tls_records_use(e->records);
+	r = lw_tls_step(e->tls, &e->io);
 	if (r == 1)
 		e->done = true;
 	else if (r < 0 && r != -EAGAIN)
@@ -208,6 +210,7 @@ static void step(struct pair_end *e)
 
 static void read_all(struct pair_end *e)
 {
+	lw_tls_records_use(e->records);
 	while (e->error == 0) {
 		size_t len = 0;
 		int r = lw_tls_read(e->tls, e->got + e->got_len, PAIR_GOT - e->got_len, &len,
@@ -250,6 +253,7 @@ static void fire(struct pair_end *e)
 	int r;
 
 	e->tick_us = 0;
+	lw_tls_records_use(e->records);
 	r = lw_tls_tick(e->tls, &e->io, &next);
 	if (r < 0)
 		e->error = r;
@@ -338,8 +342,10 @@ void pair_connect(struct pair *p)
 
 int pair_send(struct pair *p, int side, const void *data, size_t len)
 {
-	int r = lw_tls_write(p->end[side].tls, data, len, &p->end[side].io);
+	int r;
 
+	lw_tls_records_use(p->end[side].records);
+	r = lw_tls_write(p->end[side].tls, data, len, &p->end[side].io);
 	pair_arm(&p->end[side]);
 	return r;
 }

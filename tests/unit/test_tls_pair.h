@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "tls/listener.h"
+#include "tls/records.h"
 #include "tls/tls.h"
 
 #define PAIR_QUEUE 256
@@ -43,7 +44,8 @@ struct pair_end {
 	struct pair *pair;
 	struct lw_tls *tls; /* the server's on DGRAM: NULL until the listener made one */
 	struct lw_tls_io io;
-	uint64_t tick_us; /* 0: not armed */
+	struct lw_tls_records *records; /* what this end's thread would use; NULL: nothing */
+	uint64_t tick_us;               /* 0: not armed */
 	int side;
 	int error;
 	bool done;

@@ -238,6 +238,25 @@ static void use__none__off(void **state)
 	assert_int_equal(lw_cipher_examine(&engine, &err), 0);
 }
 
+/* Expresslane is off: the cipher is there for records */
+static void use__no_rotation__not_for_expresslane(void **state)
+{
+	const struct lw_module *const list[] = { &laneway_module };
+	struct lw_cipher_plan plan = { .modules = list, .n = 1 };
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		plan.fastest = i == 1;
+		rotate_us = 1;
+		assert_int_equal(
+			lw_cipher_use(&engine, &plan, LW_ROLE_SERVER, 1350, &rotate_us, &err), 0);
+		assert_int_equal(rotate_us, 0);
+		assert_string_equal(lw_cipher_name(&engine), "off");
+		assert_ptr_equal(lw_cipher_instance(&engine)->module, &laneway_module);
+		lw_engine_remove(&engine, engine.instances[0]);
+	}
+}
+
 static void use__several__first_that_the_system_can_do(void **state)
 {
 	const struct lw_module *const list[] = { &odd, &laneway_module, &odd };
@@ -420,6 +439,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(use__none__off),
+		CASE(use__no_rotation__not_for_expresslane),
 		CASE(use__several__first_that_the_system_can_do),
 		CASE(use__none_can_be_used__ends_the_start),
 		CASE(use__another_error__ends_the_start),
