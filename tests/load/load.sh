@@ -12,8 +12,8 @@ load_path() {
 	[ -x "$LW_BUILD/tests/load/load" ] || bail "there is no $LW_BUILD/tests/load/load"
 	server_and_client_ns
 	for range in $LOAD_CLIENTS $LOAD_STRANGERS; do
-		ip -n client route add local $range dev lo && ip -n server route add $range via 198.51.100.2 ||
-			bail "no route for $range"
+		ip -n client route add local "$range" dev lo || bail "no route for $range"
+		ip -n server route add "$range" via 198.51.100.2 || bail "no way to $range"
 	done
 }
 

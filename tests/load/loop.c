@@ -148,6 +148,7 @@ void load_run(struct load *l)
 	connect_all(l, end_us);
 	span_end(&l->connecting);
 	say(l, "connected");
+	wait_until(l, l->now_us + l->o->wait_ms * LW_US_PER_MS);
 	span_begin(&l->held);
 	until_us = l->now_us + l->o->hold_s * LW_US_PER_S;
 	if (l->o->hold_s > 0)

@@ -37,6 +37,8 @@ static const struct option table[] = {
 	{ "rate", NUMBER, AT(rate), "N", "0", 0, 1000000,
 	  "clients that begin in a second, 0: no limit" },
 	{ "concurrent", NUMBER, AT(concurrent), "N", "64", 1, 1000000, "on their way at once" },
+	{ "wait", NUMBER, AT(wait_ms), "MS", "0", 0, 60000,
+	  "when all are there, before they and strangers send" },
 	{ "hold", NUMBER, AT(hold_s), "SECONDS", "0", 0, 86400,
 	  "how long they stay when all are there, and how long strangers send" },
 	{ "seconds", NUMBER, AT(seconds), "SECONDS", "60", 1, 86400,

@@ -28,6 +28,7 @@ struct load_options {
 	struct load_range source; /* n 0: as the system chooses */
 	uint64_t rate;            /* that begin in a second, 0: no limit */
 	uint64_t concurrent;      /* on their way at once */
+	uint64_t wait_ms;
 	uint64_t hold_s;
 	uint64_t seconds; /* the whole may take */
 	uint64_t keepalive_s;
