@@ -63,6 +63,10 @@ static void count_end(struct load *l, struct load_client *c, enum lw_close_reaso
 
 static void came_online(struct load *l, struct load_client *c)
 {
+	struct lw_tls_info info;
+
+	lw_tls_info(c->tunnel->tls, &info);
+	l->group = info.group;
 	c->state = LOAD_ONLINE;
 	l->counts.on_their_way--;
 	l->counts.online++;

@@ -118,6 +118,7 @@ struct load {
 	struct load_span connecting;
 	struct load_span held;
 	uint64_t last_online_us;
+	const char *group; /* of the last that came online, NULL: none has */
 	uint64_t began_us;
 };
 

@@ -19,6 +19,14 @@ static void write_text(const char *name, const char *json, const char *text)
 	first = false;
 }
 
+static void write_word(const char *name, const char *word)
+{
+	char json[64];
+
+	(void)snprintf(json, sizeof(json), "\"%s\"", word);
+	write_text(name, json, word);
+}
+
 static void write_number(const char *name, double v, int decimals)
 {
 	char text[64];
@@ -84,7 +92,8 @@ static void write_clients(const struct load *l)
 	uint64_t took_us = l->last_online_us > l->began_us ? l->last_online_us - l->began_us : 0;
 
 	shown = l->o->clients > 0;
-	write_text("transport", l->o->tcp ? "\"tcp\"" : "\"udp\"", l->o->tcp ? "tcp" : "udp");
+	write_word("transport", l->o->tcp ? "tcp" : "udp");
+	write_word("group", l->group != NULL ? l->group : "none");
 	write_count("clients", l->o->clients);
 	write_count("tried", n->tried);
 	write_count("online", n->online);
