@@ -65,6 +65,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "workers", 1);
 	lw_json_uint(out, "sessions", load(&s->sessions.n));
 	lw_json_uint(out, "sessions_online", load(&s->sessions.n_online));
+	lw_json_uint(out, "rotations_pending", load(&s->sessions.n_rotating));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->sessions.pool));
 	lw_engine_status(&s->engine, out, write_counters, s);
