@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/record.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,7 @@ uint64_t lw_record_rotate(struct lw_sessions *s, struct lw_record *rec)
 {
 	uint64_t old = rec->id.id;
 
+	assert(!rec->rotating);
 	lw_hash_remove(&s->by_id, &rec->id.node);
 	list_id(s, rec, &rec->old_id, old);
 	list_id(s, rec, &rec->id, draw_id(s));

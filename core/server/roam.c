@@ -20,20 +20,24 @@ static void tell(struct lw_sessions *s, const struct lw_tunnel *t, const struct 
 	             lw_addr_format(&t->endpoint.remote, from), lw_addr_format(&ep->remote, to));
 }
 
+void lw_roam_rotated(struct lw_sessions *s, struct lw_tunnel *t)
+{
+	struct lw_record *rec = lw_record_of(t);
+
+	if (rec->rotating && lw_tunnel_may_rotate(t))
+		lw_record_rotated(s, rec);
+}
+
 void lw_roam_rotate(struct lw_sessions *s, struct lw_tunnel *t)
 {
 	if (!lw_tunnel_may_rotate(t))
 		return;
+	lw_roam_rotated(s, t); /* one datagram may end a rotation and call for the next */
 
 	struct lw_sink k = lw_path_sink(&s->core->path, t);
 
 	lw_tunnel_rotate(t, lw_record_rotate(s, lw_record_of(t)), s->core->now_us, &k);
 	lw_path_after(&s->core->path, t, &k);
-}
-
-void lw_roam_rotated(struct lw_sessions *s, struct lw_tunnel *t)
-{
-	lw_record_rotated(s, lw_record_of(t));
 }
 
 void lw_roam_heard(struct lw_sessions *s, struct lw_port *port, struct lw_tunnel *t,

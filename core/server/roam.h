@@ -27,7 +27,7 @@ void lw_roam_heard(struct lw_sessions *s, struct lw_port *port, struct lw_tunnel
 /* lw_roam_rotate() - begin another id, unless one is on its way to the peer already */
 void lw_roam_rotate(struct lw_sessions *s, struct lw_tunnel *t);
 
-/* lw_roam_rotated() - the peer uses it: the old one finds nobody any more */
+/* lw_roam_rotated() - if the peer uses it, the old one finds nobody any more */
 void lw_roam_rotated(struct lw_sessions *s, struct lw_tunnel *t);
 
 #endif

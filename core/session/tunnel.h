@@ -30,6 +30,9 @@ struct lw_reassembly;
 #define LW_SINK_DATAGRAM_BYTES 2048
 #define LW_SINK_EVENTS         8
 
+/* ids that a client remembers to have replaced */
+#define LW_TUNNEL_PAST_IDS 4u
+
 enum lw_tunnel_state {
 	LW_TUNNEL_CONNECTING,
 	LW_TUNNEL_LINK_UP,        /* server: waits for the login */
@@ -154,9 +157,11 @@ struct lw_tunnel {
 	bool dirty;         /* in the driver's list */
 	bool broken;        /* a write failed: the next tick ends it */
 	uint8_t minor;
-	uint64_t id; /* in the header of what we send */
-	uint64_t
-		old_id; /* server: the peer may not have learned id yet; LW_WIRE_ID_EMPTY: it has */
+	uint64_t id;     /* in the header of what we send */
+	uint64_t old_id; /* server: what the peer may still use; LW_WIRE_ID_EMPTY: nothing */
+	uint64_t past_ids[LW_TUNNEL_PAST_IDS]; /* client: what id was before, in a ring */
+	uint32_t next_past;
+	uint64_t adopted_us; /* client: when it took id */
 	char user[64];
 	struct lw_login *login; /* waits for the driver */
 	struct lw_reassembly *reassembly;

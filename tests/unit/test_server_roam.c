@@ -490,6 +490,31 @@ static void key_update__rotation_pending__id_is_kept(void **state)
 	close_roamer(&r);
 }
 
+/* The datagram that ends a rotation is the one after which the clock calls for a key update. */
+static void key_update__begun_by_what_ends_a_rotation__another_begins(void **state)
+{
+	struct roamer r;
+	uint64_t a, b;
+
+	(void)state;
+	open_roamer(&r);
+	begin_rotation(&r, &a, &b);
+	bed_run(r.b, NULL, 0, 901 * LW_US_PER_S);
+	send_under(&r, b);
+	assert_int_equal(bed_tunnels(r.b, LW_CTR_KEY_UPDATES), 1);
+	assert_int_equal(done(&r), 1);
+	assert_int_equal(begun(&r), 2);
+	assert_int_equal(r.b->s.n_rotating, 1);
+	assert_int_equal(r.b->s.by_id.n, 2);
+	assert_null(lw_record_of_id(&r.b->s, a));
+	assert_non_null(lw_record_of_id(&r.b->s, b));
+	assert_true(works(&r));
+	assert_true(works(&r));
+	assert_int_equal(done(&r), 2);
+	assert_true(r.p->t->id == id_of(&r) && r.p->t->id != b);
+	close_roamer(&r);
+}
+
 /* --- the log --- */
 
 static void tell__many_in_a_second__ten(void **state)
@@ -528,6 +553,7 @@ int main(void)
 		cmocka_unit_test(ended__old_id_same_address__accepted_by_its_address),
 		cmocka_unit_test(key_update__begun__id_rotates_in_place),
 		cmocka_unit_test(key_update__rotation_pending__id_is_kept),
+		cmocka_unit_test(key_update__begun_by_what_ends_a_rotation__another_begins),
 		cmocka_unit_test(tell__many_in_a_second__ten),
 	};
 
