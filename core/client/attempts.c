@@ -77,6 +77,17 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 	return NULL;
 }
 
+/* A socket hears its server only, which does not move. */
+static void heard(void *role, struct lw_port *port, struct lw_tunnel *t,
+                  const struct lw_packet *dgram, int frames)
+{
+	(void)role;
+	(void)port;
+	(void)t;
+	(void)dgram;
+	(void)frames;
+}
+
 static void after_dgrams(void *role, struct lw_port *port)
 {
 	(void)role;
@@ -177,6 +188,7 @@ static const struct lw_role_ops role_ops = {
 	.by_inside = by_inside,
 	.knows = knows,
 	.by_dgram = by_dgram,
+	.heard = heard,
 	.after_dgrams = after_dgrams,
 	.event = on_event,
 	.gone = gone,

@@ -191,13 +191,15 @@ static void take_datagram(struct lw_path *p, struct lw_port *port, struct lw_pac
                           uint64_t at)
 {
 	struct lw_tunnel *t = p->ops->by_dgram(p->role, port, dgram);
+	int frames;
 
 	if (t == NULL)
 		return;
 	struct lw_sink k = lw_path_sink(p, t);
 
-	(void)lw_tunnel_rx(t, dgram, at, &k);
+	frames = lw_tunnel_rx(t, dgram, at, &k);
 	lw_path_after(p, t, &k);
+	p->ops->heard(p->role, port, t, dgram, frames);
 	if (is_crowded(p->tx))
 		lw_path_flush_inside(p, at);
 }

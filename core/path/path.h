@@ -63,6 +63,10 @@ struct lw_role_ops {
 	/* the tunnel of a datagram, or of a run from a known peer; NULL: dropped, or kept for the
 	 * listener until after_dgrams */
 	struct lw_tunnel *(*by_dgram)(void *role, struct lw_port *port, struct lw_packet *dgram);
+	/* after each datagram or run that by_dgram gave to a tunnel: what lw_tunnel_rx() made of it
+	 */
+	void (*heard)(void *role, struct lw_port *port, struct lw_tunnel *t,
+	              const struct lw_packet *dgram, int frames);
 	/* after each batch of datagrams: serve what by_dgram kept */
 	void (*after_dgrams)(void *role, struct lw_port *port);
 	/* something happened to a tunnel; after CLOSED it must not be found any more */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/record.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -13,16 +15,17 @@
 /* content type of a DTLS record: RFC 9147, section 4 */
 #define RECORD_HANDSHAKE 22
 
-#define KEY_OFFSET(key, node)                                                                      \
-	((ptrdiff_t)offsetof(struct lw_record, key) - (ptrdiff_t)offsetof(struct lw_record, node))
+#define KEY_OFFSET(type, key, node)                                                                \
+	((ptrdiff_t)offsetof(type, key) - (ptrdiff_t)offsetof(type, node))
 
 int lw_record_tables(struct lw_sessions *s)
 {
-	int r = lw_hash_init(&s->by_addr, KEY_OFFSET(addr, addr_node),
+	int r = lw_hash_init(&s->by_addr, KEY_OFFSET(struct lw_record, addr, addr_node),
 	                     sizeof(struct lw_record_key));
 
 	if (r == 0)
-		r = lw_hash_init(&s->by_id, KEY_OFFSET(id, id_node), sizeof(uint64_t));
+		r = lw_hash_init(&s->by_id, KEY_OFFSET(struct lw_record_id, id, node),
+		                 sizeof(uint64_t));
 	return r;
 }
 
@@ -40,6 +43,21 @@ struct lw_record *lw_record_find(const struct lw_sessions *s, const struct lw_po
 	return node != NULL ? lw_hash_owner(node, struct lw_record, addr_node) : NULL;
 }
 
+struct lw_record *lw_record_of_id(const struct lw_sessions *s, uint64_t id)
+{
+	struct lw_hash_node *node = lw_hash_find(&s->by_id, &id);
+
+	return node != NULL ? lw_hash_owner(node, struct lw_record_id, node)->rec : NULL;
+}
+
+bool lw_record_is_at(const struct lw_record *rec, const struct lw_port *port,
+                     const struct lw_endpoint *ep)
+{
+	const struct lw_record_key key = key_of(port, ep);
+
+	return memcmp(&rec->addr, &key, sizeof(key)) == 0;
+}
+
 bool lw_record_forgotten(const struct lw_sessions *s, const struct lw_record *rec)
 {
 	const struct lw_tunnel *t = rec->timed.tunnel;
@@ -55,18 +73,23 @@ static bool is_plain_hello(const struct lw_packet *dgram, const struct lw_wire_h
 	       lw_packet_data(dgram)[LW_WIRE_HEADER_LEN] == RECORD_HANDSHAKE;
 }
 
-struct lw_record *lw_record_choose(const struct lw_sessions *s, struct lw_record *rec,
-                                   const struct lw_packet *dgram)
+/*
+ * The id comes first: an address may have been somebody else's before (a NAT hands them out again),
+ * and a datagram under a wrong id would open nowhere. The address tells whose a datagram without an
+ * id is, or with one that has ended, which comes late.
+ */
+struct lw_record *lw_record_of_dgram(const struct lw_sessions *s, const struct lw_port *port,
+                                     const struct lw_packet *dgram, const struct lw_wire_header *h)
 {
-	struct lw_wire_header h;
+	struct lw_record *rec = lw_record_of_id(s, h->session);
 
-	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0)
+	if (rec != NULL) {
+		rec->id_used = true;
 		return rec;
-	if (rec->older != NULL && h.session == rec->older->id)
-		return rec->older;
-	if (is_plain_hello(dgram, &h) && lw_record_forgotten(s, rec))
+	}
+	rec = lw_record_find(s, port, dgram->endpoint);
+	if (rec != NULL && is_plain_hello(dgram, h) && lw_record_forgotten(s, rec))
 		return NULL;
-	rec->id_used |= h.session == rec->id;
 	return rec;
 }
 
@@ -89,17 +112,104 @@ static uint64_t draw_id(struct lw_sessions *s)
 	return id;
 }
 
-static void list(struct lw_sessions *s, struct lw_record *rec, struct lw_record *older)
+/* --- who has an address --- */
+
+static void go_ahead_of(struct lw_sessions *s, struct lw_record *rec, struct lw_record *other)
 {
-	if (older != NULL) {
-		lw_hash_remove(&s->by_addr, &older->addr_node);
-		older->newer = rec;
+	if (other != NULL) {
+		lw_hash_remove(&s->by_addr, &other->addr_node);
+		other->ahead = rec;
 	}
-	rec->older = older;
-	rec->listed = true;
+	rec->behind = other;
 	lw_hash_add(&s->by_addr, &rec->addr_node);
+}
+
+static void go_behind(struct lw_record *rec, struct lw_record *other)
+{
+	rec->ahead = other;
+	rec->behind = other->behind;
+	if (rec->behind != NULL)
+		rec->behind->ahead = rec;
+	other->behind = rec;
+}
+
+static void leave_address(struct lw_sessions *s, struct lw_record *rec)
+{
+	if (rec->behind != NULL)
+		rec->behind->ahead = rec->ahead;
+	if (rec->ahead != NULL) {
+		rec->ahead->behind = rec->behind;
+	} else {
+		lw_hash_remove(&s->by_addr, &rec->addr_node);
+		if (rec->behind != NULL)
+			lw_hash_add(&s->by_addr, &rec->behind->addr_node);
+	}
+	rec->ahead = NULL;
+	rec->behind = NULL;
+}
+
+void lw_record_move(struct lw_sessions *s, struct lw_record *rec, const struct lw_port *port,
+                    const struct lw_endpoint *ep)
+{
+	struct lw_record *there = lw_record_find(s, port, ep);
+
+	leave_address(s, rec);
+	rec->addr = key_of(port, ep);
+	rec->moved = true;
+	/* who has not learned an id is found by the address alone */
+	if (there != NULL && !there->id_used)
+		go_behind(rec, there);
+	else
+		go_ahead_of(s, rec, there);
+}
+
+/* --- ids --- */
+
+static void list_id(struct lw_sessions *s, struct lw_record *rec, struct lw_record_id *place,
+                    uint64_t id)
+{
+	place->id = id;
+	place->rec = rec;
+	lw_hash_add(&s->by_id, &place->node);
+}
+
+uint64_t lw_record_rotate(struct lw_sessions *s, struct lw_record *rec)
+{
+	uint64_t old = rec->id.id;
+
+	assert(!rec->rotating);
+	lw_hash_remove(&s->by_id, &rec->id.node);
+	list_id(s, rec, &rec->old_id, old);
+	list_id(s, rec, &rec->id, draw_id(s));
+	rec->rotating = true;
+	lw_sessions_count(s, LW_SRV_ROTATIONS, 1);
+	lw_sessions_set(&s->n_rotating, s->n_rotating + 1);
+	return rec->id.id;
+}
+
+static void end_rotation(struct lw_sessions *s, struct lw_record *rec)
+{
+	if (!rec->rotating)
+		return;
+	rec->rotating = false;
+	lw_hash_remove(&s->by_id, &rec->old_id.node);
+	lw_sessions_set(&s->n_rotating, s->n_rotating - 1);
+}
+
+void lw_record_rotated(struct lw_sessions *s, struct lw_record *rec)
+{
+	end_rotation(s, rec);
+	lw_sessions_count(s, LW_SRV_ROTATIONS_DONE, 1);
+}
+
+/* --- life --- */
+
+static void list(struct lw_sessions *s, struct lw_record *rec, struct lw_record *older, uint64_t id)
+{
+	rec->listed = true;
+	go_ahead_of(s, rec, older);
 	if (!rec->timed.tunnel->is_stream)
-		lw_hash_add(&s->by_id, &rec->id_node);
+		list_id(s, rec, &rec->id, id);
 	lw_sessions_set(&s->n, s->n + 1);
 	(void)__atomic_add_fetch(&s->common->n, 1, __ATOMIC_RELAXED);
 }
@@ -132,10 +242,9 @@ int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *t
 	lw_core_timed(&rec->timed, t);
 	t->port = port;
 	rec->addr = key_of(port, ep);
-	rec->id = start.id;
 	rec->bucket = lw_limits_begin(&s->limits, &ep->remote);
 	rec->pending = true;
-	list(s, rec, older);
+	list(s, rec, older, start.id);
 	*ret = t;
 	return 0;
 }
@@ -147,19 +256,10 @@ void lw_record_unlist(struct lw_sessions *s, struct lw_record *rec)
 	if (!rec->listed)
 		return;
 	rec->listed = false;
-	if (rec->newer != NULL) {
-		rec->newer->older = NULL;
-	} else {
-		lw_hash_remove(&s->by_addr, &rec->addr_node);
-		if (rec->older != NULL) {
-			rec->older->newer = NULL;
-			lw_hash_add(&s->by_addr, &rec->older->addr_node);
-		}
-	}
-	rec->newer = NULL;
-	rec->older = NULL;
+	leave_address(s, rec);
+	end_rotation(s, rec);
 	if (!t->is_stream)
-		lw_hash_remove(&s->by_id, &rec->id_node);
+		lw_hash_remove(&s->by_id, &rec->id.node);
 	no_longer_pending(s, rec);
 	lw_core_untimed(s->core, &rec->timed);
 	if (rec->job != NULL)

@@ -11,6 +11,8 @@
 
 #include "server/sessions.h"
 
+struct lw_wire_header;
+
 /* where a peer is: all of it zeroed, for it is hashed and compared as bytes */
 struct lw_record_key {
 	struct lw_addr remote;
@@ -18,24 +20,34 @@ struct lw_record_key {
 	uint32_t tag;
 };
 
+/* an id that finds a session; it has two while a rotation is under way */
+struct lw_record_id {
+	struct lw_hash_node node;
+	uint64_t id;
+	struct lw_record *rec;
+};
+
 /*
- * A peer may begin anew on the address of a session that it no longer knows. Then the older one is
- * found by its id only, until one of them ends or the newer one is let in.
+ * A peer may begin anew on the address of a session that it no longer knows, and one that moves may
+ * come to the address that another had. Then one of them has the address, which matters to
+ * datagrams without a known id, and the others stand behind it and are found by their ids only.
  */
 struct lw_record {
 	struct lw_timed timed; /* first */
 	struct lw_hash_node addr_node;
-	struct lw_hash_node id_node;
 	struct lw_record_key addr;
-	uint64_t id;
-	uint32_t bucket; /* of the limits, while pending */
-	bool pending;    /* not yet online */
+	struct lw_record_id id;     /* sent to the peer; UDP only, as the other */
+	struct lw_record_id old_id; /* listed while rotating */
+	uint32_t bucket;            /* of the limits, while pending */
+	bool pending;               /* not yet online */
 	bool online;
-	bool listed;  /* in the tables */
-	bool id_used; /* the peer has learned its id: it never sends the empty one again */
+	bool listed;   /* in the tables */
+	bool rotating; /* the peer may still use the old id */
+	bool moved;    /* it did not begin on its address */
+	bool id_used;  /* the peer has learned its id: it never sends the empty one again */
 	struct lw_auth_job *job; /* its login, on its way */
-	struct lw_record *older;
-	struct lw_record *newer;
+	struct lw_record *ahead; /* at the same address */
+	struct lw_record *behind;
 };
 
 /* lw_record_tables() - make the tables empty; 0 or -ENOMEM */
@@ -46,14 +58,21 @@ static inline struct lw_record *lw_record_of(const struct lw_tunnel *t)
 	return t->owner;
 }
 
-/* lw_record_find() - the session of a peer's address, of two the newer one, or NULL */
+/* lw_record_find() - the session that has a peer's address, or NULL */
 struct lw_record *lw_record_find(const struct lw_sessions *s, const struct lw_port *port,
                                  const struct lw_endpoint *ep);
 
-/* lw_record_choose() - of the sessions that an address has, the one that a datagram is for, given
- * what lw_record_find() found; NULL: a new one */
-struct lw_record *lw_record_choose(const struct lw_sessions *s, struct lw_record *rec,
-                                   const struct lw_packet *dgram);
+/* lw_record_of_id() - the session of an id, present or old, wherever its peer is, or NULL */
+struct lw_record *lw_record_of_id(const struct lw_sessions *s, uint64_t id);
+
+/* lw_record_of_dgram() - the session of a datagram, by its id or else by its address; NULL: it has
+ * none, or begins one. @h: its header */
+struct lw_record *lw_record_of_dgram(const struct lw_sessions *s, const struct lw_port *port,
+                                     const struct lw_packet *dgram, const struct lw_wire_header *h);
+
+/* lw_record_is_at() - is this where its peer was last? */
+bool lw_record_is_at(const struct lw_record *rec, const struct lw_port *port,
+                     const struct lw_endpoint *ep);
 
 /**
  * lw_record_forgotten() - would the peer of this session never send a hello from its address again?
@@ -68,13 +87,24 @@ bool lw_record_forgotten(const struct lw_sessions *s, const struct lw_record *re
  * lw_record_open() - a session, in the tables; the limits have been asked
  *
  * @tls:   taken, also on failure
- * @older: the session that the address has already, NULL: none
+ * @older: the session that has the address, NULL: none; it stands behind this one from now on
  *
  * Return: 0 or -ENOMEM.
  */
 int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *tls,
                    const struct lw_endpoint *ep, uint8_t minor, struct lw_record *older,
                    struct lw_tunnel **ret);
+
+/* lw_record_move() - its peer is there from now on, which nobody else loses anything by */
+void lw_record_move(struct lw_sessions *s, struct lw_record *rec, const struct lw_port *port,
+                    const struct lw_endpoint *ep);
+
+/* lw_record_rotate() - another id finds it too, which this returns; only while it is not rotating
+ */
+uint64_t lw_record_rotate(struct lw_sessions *s, struct lw_record *rec);
+
+/* lw_record_rotated() - its old id finds it no longer */
+void lw_record_rotated(struct lw_sessions *s, struct lw_record *rec);
 
 /* lw_record_unlist() - out of the tables and timers, its login is no longer waited for; the record
  * itself is freed with its tunnel */

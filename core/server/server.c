@@ -58,26 +58,23 @@ static uint64_t load(const uint64_t *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-static void write_counters(const void *arg, struct lw_json *out)
-{
-	const struct server *s = arg;
-
-	for (int c = 0; c < LW_SRV_MAX; c++) {
-		uint64_t sum = 0;
-
-		for (uint32_t i = 0; i < s->engine.n_workers; i++)
-			sum += load(&s->parts[i].sessions.counters[c]);
-		lw_json_uint(out, lw_server_counter_names[c], sum);
-	}
-}
-
-static uint64_t count_online(const struct server *s)
+/* Of all workers: a member that others may read. */
+static uint64_t sum(const struct server *s, size_t offset)
 {
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; i < s->engine.n_workers; i++)
-		n += load(&s->parts[i].sessions.n_online);
+		n += load((const uint64_t *)(const void *)((const char *)&s->parts[i].sessions +
+		                                           offset));
 	return n;
+}
+
+static void write_counters(const void *arg, struct lw_json *out)
+{
+	for (int c = 0; c < LW_SRV_MAX; c++)
+		lw_json_uint(out, lw_server_counter_names[c],
+		             sum(arg, offsetof(struct lw_sessions, counters) +
+		                              (size_t)c * sizeof(uint64_t)));
 }
 
 static void write_load(const struct server *s, struct lw_json *out)
@@ -108,7 +105,8 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "uptime_s", (lw_clock_us() - s->started_us) / LW_US_PER_S);
 	lw_json_uint(out, "workers", s->engine.n_workers);
 	lw_json_uint(out, "sessions", load(&s->common.n));
-	lw_json_uint(out, "sessions_online", count_online(s));
+	lw_json_uint(out, "sessions_online", sum(s, offsetof(struct lw_sessions, n_online)));
+	lw_json_uint(out, "rotations_pending", sum(s, offsetof(struct lw_sessions, n_rotating)));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
 	lw_json_string(out, "records", lw_records_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->common.pool));

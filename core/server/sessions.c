@@ -10,12 +10,13 @@
 #include "base/log.h"
 #include "packet/ipv4.h"
 #include "server/record.h"
+#include "server/roam.h"
 #include "server/strangers.h"
 #include "wire/header.h"
 
 #define WHO "session"
-/* refused logins that are logged in a second */
-#define REFUSALS_TOLD_PER_S 10
+/* lines of a kind in a second */
+#define TOLD_PER_S 10
 /* tunnel protocol version of a TCP session: wire.md 1.7 */
 #define STREAM_MINOR 1
 
@@ -50,17 +51,6 @@ bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 
 /* --- datagrams --- */
 
-/* Under its own id, so that a peer that begins anew on this address is told apart by by_dgram(). */
-static bool knows(void *role, const struct lw_port *port, const struct lw_packet *dgram)
-{
-	struct lw_sessions *s = role;
-	const struct lw_record *rec = lw_record_find(s, port, dgram->endpoint);
-	struct lw_wire_header h;
-
-	return rec != NULL && lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) == 0 &&
-	       h.session == rec->id;
-}
-
 static uint32_t worker_of(uint64_t id)
 {
 	return (uint32_t)(id >> 56);
@@ -73,28 +63,36 @@ static bool is_of_another(const struct lw_sessions *s, const struct lw_wire_head
 	       worker_of(h->session) < s->common->n_workers && !s->core->path.handed;
 }
 
-/* wire.md 1.5, steps 1 to 7. Roaming finds its place where an id is known and the address is not.
- */
+/* Under an id, so that a peer that begins anew on this address is told apart by by_dgram(). */
+static bool knows(void *role, const struct lw_port *port, const struct lw_packet *dgram)
+{
+	struct lw_wire_header h;
+
+	(void)port;
+	return lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) == 0 &&
+	       (lw_record_of_id(role, h.session) != NULL || is_of_another(role, &h));
+}
+
+/* wire.md 1.5, steps 1 to 7, with the id before the address. */
 static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_packet *dgram)
 {
 	struct lw_sessions *s = role;
-	struct lw_record *rec = lw_record_find(s, port, dgram->endpoint);
+	const struct lw_record *rec;
 	struct lw_wire_header h;
 
-	if (rec != NULL)
-		rec = lw_record_choose(s, rec, dgram);
-	if (rec != NULL)
-		return rec->timed.tunnel;
 	if (lw_wire_header_parse(lw_packet_data(dgram), dgram->len, &h) < 0) {
 		lw_count(&s->core->path.sessions, LW_CTR_HEADER_BAD);
 		return NULL;
 	}
-	if (s->closing) {
-		lw_sessions_count(s, LW_SRV_SESSIONS_LIMITED, 1);
-		return NULL;
-	}
 	if (is_of_another(s, &h)) {
 		lw_core_hand_over(s->core, worker_of(h.session), port->index, dgram);
+		return NULL;
+	}
+	rec = lw_record_of_dgram(s, port, dgram, &h);
+	if (rec != NULL)
+		return rec->timed.tunnel;
+	if (s->closing) {
+		lw_sessions_count(s, LW_SRV_SESSIONS_LIMITED, 1);
 		return NULL;
 	}
 	if (h.session == LW_WIRE_ID_EMPTY && !h.expresslane) {
@@ -105,6 +103,12 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 	if (h.session != LW_WIRE_ID_REJECTED)
 		lw_strangers_reject(s, port, dgram);
 	return NULL;
+}
+
+static void heard(void *role, struct lw_port *port, struct lw_tunnel *t,
+                  const struct lw_packet *dgram, int frames)
+{
+	lw_roam_heard(role, port, t, dgram, frames);
 }
 
 static void after_dgrams(void *role, struct lw_port *port)
@@ -192,15 +196,22 @@ static void on_auth_wanted(struct lw_sessions *s, struct lw_tunnel *t)
 	}
 }
 
-/* The peer of an address has shown that it is not the one that was there before. */
+/* The peer of an address has shown that it is not the one that began there before. One that has
+ * moved there is left alone: it is not bound to any address. */
 static void drop_older(struct lw_sessions *s, const struct lw_record *rec)
 {
-	if (rec->older == NULL)
-		return;
-	lw_log_write(LW_LOG_INFO, WHO, "%llu has taken the place of %llu, whose address it has",
-	             (unsigned long long)rec->timed.tunnel->s.serial,
-	             (unsigned long long)rec->older->timed.tunnel->s.serial);
-	lw_path_drop(&s->core->path, rec->older->timed.tunnel);
+	struct lw_record *next;
+
+	for (struct lw_record *r = rec->behind; r != NULL; r = next) {
+		next = r->behind;
+		if (r->moved)
+			continue;
+		lw_log_write(LW_LOG_INFO, WHO,
+		             "%llu has taken the place of %llu, whose address it has",
+		             (unsigned long long)rec->timed.tunnel->s.serial,
+		             (unsigned long long)r->timed.tunnel->s.serial);
+		lw_path_drop(&s->core->path, r->timed.tunnel);
+	}
 }
 
 /* The worker has the backends' answer. */
@@ -254,20 +265,21 @@ static void on_online(struct lw_sessions *s, struct lw_tunnel *t)
 	             lw_addr_format(&t->s.inside, inside), info.cipher, info.group);
 }
 
-/* A refused login is told, but nobody can fill the log with them. */
-static bool may_tell(struct lw_sessions *s)
+/* Nobody can fill the log. */
+bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told)
 {
-	if (s->core->now_us - s->told_since_us >= LW_US_PER_S) {
-		s->told_since_us = s->core->now_us;
-		s->told = 0;
-	}
-	return s->told++ < REFUSALS_TOLD_PER_S;
+	if (s->core->now_us - told->since_us >= LW_US_PER_S)
+		*told = (struct lw_told){ .since_us = s->core->now_us };
+	return told->n++ < TOLD_PER_S;
 }
 
 static int closed_level(struct lw_sessions *s, const struct lw_tunnel *t, bool was_online)
 {
-	return was_online || (t->reason == LW_CLOSE_AUTH && may_tell(s)) ? LW_LOG_INFO
-	                                                                 : LW_LOG_DEBUG;
+	if (was_online)
+		return LW_LOG_INFO;
+	return t->reason == LW_CLOSE_AUTH && lw_sessions_may_tell(s, &s->refusals_told)
+	               ? LW_LOG_INFO
+	               : LW_LOG_DEBUG;
 }
 
 static void on_closed(struct lw_sessions *s, struct lw_tunnel *t)
@@ -298,6 +310,12 @@ static void on_event(void *role, struct lw_tunnel *t, const struct lw_event *e)
 	case LW_EVENT_ONLINE:
 		on_online(role, t);
 		break;
+	case LW_EVENT_KEY_UPDATE:
+		lw_roam_rotate(role, t);
+		break;
+	case LW_EVENT_ROTATED:
+		lw_roam_rotated(role, t);
+		break;
 	case LW_EVENT_CLOSED:
 		on_closed(role, t);
 		break;
@@ -325,6 +343,7 @@ static const struct lw_role_ops role_ops = {
 	.elsewhere = elsewhere,
 	.knows = knows,
 	.by_dgram = by_dgram,
+	.heard = heard,
 	.after_dgrams = after_dgrams,
 	.event = on_event,
 	.gone = gone,

@@ -30,6 +30,10 @@
 	X(SOURCES_LIMITED, "sources_limited")                                                      \
 	X(REJECTS_SENT, "rejects_sent")                                                            \
 	X(UNKNOWN_DATAGRAMS, "unknown_datagrams")                                                  \
+	X(MOVES, "moves")                                                                          \
+	X(MOVES_REFUSED, "moves_refused")                                                          \
+	X(ROTATIONS, "rotations")                                                                  \
+	X(ROTATIONS_DONE, "rotations_done")                                                        \
 	X(LOGINS, "logins")                                                                        \
 	X(LOGINS_REFUSED, "logins_refused")                                                        \
 	X(LOGINS_BUSY, "logins_busy")                                                              \
@@ -56,6 +60,12 @@ struct lw_sessions_common {
 	uint64_t n; /* sessions of all workers; atomic, relaxed */
 };
 
+/* log lines of a kind that peers can cause */
+struct lw_told {
+	uint64_t since_us;
+	uint32_t n; /* since then */
+};
+
 struct lw_sessions {
 	struct lw_sessions_common *common;
 	uint32_t worker;
@@ -65,15 +75,16 @@ struct lw_sessions {
 	const struct lw_tunnel_conf *conf;
 	struct lw_limits limits;
 	struct lw_auth auth;
-	struct lw_hash by_addr;
+	struct lw_hash by_addr; /* of struct lw_record, by_id of struct lw_record_id */
 	struct lw_hash by_id;
 	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];
 	uint32_t n_strangers;
 	uint64_t serial;
-	uint64_t n;             /* sessions of this worker; relaxed readers */
-	uint64_t n_online;      /* relaxed readers */
-	uint64_t told_since_us; /* refused logins that were logged since then */
-	uint32_t told;
+	uint64_t n;          /* sessions of this worker; relaxed readers */
+	uint64_t n_online;   /* relaxed readers */
+	uint64_t n_rotating; /* their peers may not have learned their new id; relaxed readers */
+	struct lw_told refusals_told;
+	struct lw_told moves_told;
 	uint64_t rekey_at_us;
 	bool closing;
 	uint64_t counters[LW_SRV_MAX];
@@ -105,6 +116,9 @@ static inline void lw_sessions_set(uint64_t *gauge, uint64_t n)
 {
 	__atomic_store_n(gauge, n, __ATOMIC_RELAXED);
 }
+
+/* lw_sessions_may_tell() - may one more line of its kind be logged, of so many a second? */
+bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told);
 
 /* lw_sessions_close_all() - worker's thread, or any after it has ended: Goodbye to all, nobody new
  */

@@ -116,7 +116,7 @@ static int take(struct lw_tunnel *t, struct lw_packet *dgram, struct lw_cipher_o
 		return refuse(t, LW_CTR_EXPRESSLANE_REPLAYED);
 	lw_lane_opened(l, op->key != l->rx.handle, at);
 	lw_count(t->counters, LW_CTR_EXPRESSLANE_RX);
-	lw_tunnel_accepted(t, session, at);
+	lw_tunnel_accepted(t, session, at, k);
 	if (op->user & LW_LANE_ENCODED)
 		r = take_encoded(t, at, k);
 	else

@@ -165,18 +165,6 @@ static int rx_tls(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size
 	return frames;
 }
 
-/* After a datagram with at least one frame, or an Expresslane packet: wire.md 6.1. */
-void lw_tunnel_accepted(struct lw_tunnel *t, uint64_t session, uint64_t at)
-{
-	lw_tunnel_heard(t, at);
-	if (session == t->id || session == LW_WIRE_ID_EMPTY)
-		return;
-	if (t->conf->role == LW_ROLE_CLIENT)
-		t->id = session;
-	else
-		lw_count(t->counters, LW_CTR_SESSION_ID_MISMATCH);
-}
-
 static int rx_piece(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size_t len,
                     uint64_t at, struct lw_sink *k)
 {
@@ -206,7 +194,7 @@ static int rx_piece(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, si
 		return before;
 	frames = rx_tls(t, dgram, p, len, at, k);
 	if (frames > 0)
-		lw_tunnel_accepted(t, h.session, at);
+		lw_tunnel_accepted(t, h.session, at, k);
 	return frames < 0 ? frames : before + frames;
 }
 

@@ -30,6 +30,15 @@ void lw_tunnel_heard(struct lw_tunnel *t, uint64_t at)
 	t->dead_at = LW_NEVER;
 }
 
+/* A keepalive that wants its answer; the round trip is measured. */
+void lw_tunnel_ping(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
+{
+	t->keepalive_due = true;
+	t->ping_sent_us = at;
+	lw_count(t->counters, LW_CTR_PINGS_TX);
+	lw_send_keepalive(t, LW_FRAME_PING, 0, at, k);
+}
+
 void lw_tunnel_pong(struct lw_tunnel *t, uint64_t at)
 {
 	if (t->keepalive_due) {
@@ -60,6 +69,8 @@ void lw_tunnel_key_update(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	t->key_updating = true;
 	t->key_update_at = LW_NEVER;
 	lw_tunnel_arm_tls(t, at);
+	if (!t->is_stream)
+		lw_tunnel_event(k, LW_EVENT_KEY_UPDATE, 0);
 }
 
 static int tick_tls(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
@@ -100,10 +111,7 @@ static void tick_keepalive(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	t->ping_at = at + t->conf->keepalive_us;
 	if (t->dead_at == LW_NEVER)
 		t->dead_at = at + t->conf->keepalive_timeout_us;
-	t->keepalive_due = true;
-	t->ping_sent_us = at;
-	lw_count(t->counters, LW_CTR_PINGS_TX);
-	lw_send_keepalive(t, LW_FRAME_PING, 0, at, k);
+	lw_tunnel_ping(t, at, k);
 }
 
 static int tick_idle(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)

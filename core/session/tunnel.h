@@ -4,8 +4,8 @@
  * batches, events and one deadline. It opens, reads and waits for nothing and calls no module.
  * Behaviour: the Lightway protocol, spec/wire.md; sections are named where a rule comes from.
  *
- * Expresslane stands beside the TLS data path; rotation of ids and roaming have their place in rx.c
- * after a datagram was accepted (wire.md 6).
+ * Expresslane stands beside the TLS data path. A server's driver finds a tunnel by address or by
+ * id, so ids are its to draw, and it moves a tunnel whose peer has another address (wire.md 6).
  */
 #ifndef LW_SESSION_TUNNEL_H
 #define LW_SESSION_TUNNEL_H
@@ -29,6 +29,9 @@ struct lw_reassembly;
 #define LW_SINK_DATAGRAMS      24
 #define LW_SINK_DATAGRAM_BYTES 2048
 #define LW_SINK_EVENTS         8
+
+/* ids that a client remembers to have replaced */
+#define LW_TUNNEL_PAST_IDS 4u
 
 enum lw_tunnel_state {
 	LW_TUNNEL_CONNECTING,
@@ -55,7 +58,9 @@ enum lw_close_reason {
 enum lw_event_type {
 	LW_EVENT_AUTH_WANTED, /* server: lw_tunnel_take_login() has what the peer sent */
 	LW_EVENT_ONLINE,
-	LW_EVENT_CLOSED /* arg: enum lw_close_reason; destroy it after the call */
+	LW_EVENT_KEY_UPDATE, /* server, UDP: one of ours has begun, time for another session id */
+	LW_EVENT_ROTATED,    /* server: the peer uses the new session id, the old one has ended */
+	LW_EVENT_CLOSED      /* arg: enum lw_close_reason; destroy it after the call */
 };
 
 struct lw_event {
@@ -152,7 +157,11 @@ struct lw_tunnel {
 	bool dirty;         /* in the driver's list */
 	bool broken;        /* a write failed: the next tick ends it */
 	uint8_t minor;
-	uint64_t id; /* in the header of what we send */
+	uint64_t id;     /* in the header of what we send */
+	uint64_t old_id; /* server: what the peer may still use; LW_WIRE_ID_EMPTY: nothing */
+	uint64_t past_ids[LW_TUNNEL_PAST_IDS]; /* client: what id was before, in a ring */
+	uint32_t next_past;
+	uint64_t adopted_us; /* client: when it took id */
 	char user[64];
 	struct lw_login *login; /* waits for the driver */
 	struct lw_reassembly *reassembly;
@@ -240,6 +249,30 @@ int lw_tunnel_rx_bytes(struct lw_tunnel *t, const uint8_t *p, size_t len, size_t
  *         gathered; empty it and call again with the same g.
  */
 int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_sink *k);
+
+/**
+ * lw_tunnel_move() - what follows goes to this address: a datagram that was accepted came from it
+ *
+ * What the tunnel made before, as the answer to that very datagram, is on its way to the old one.
+ *
+ * @ep: copied
+ */
+void lw_tunnel_move(struct lw_tunnel *t, const struct lw_endpoint *ep);
+
+/**
+ * lw_tunnel_rotate() - from now on another session id is sent, and a Ping announces it
+ *
+ * The old one stays the peer's to use until LW_EVENT_ROTATED. There is no limit to that: an
+ * announcement that is lost is made up for by any later datagram (wire.md 6.3).
+ *
+ * @id: drawn by the driver, which must find the tunnel by it and by the old one
+ *
+ * Context: only while lw_tunnel_may_rotate().
+ */
+void lw_tunnel_rotate(struct lw_tunnel *t, uint64_t id, uint64_t at, struct lw_sink *k);
+
+/* lw_tunnel_may_rotate() - a server's on UDP, open, and no rotation is under way */
+bool lw_tunnel_may_rotate(const struct lw_tunnel *t);
 
 /* lw_tunnel_tx_end() - what has gathered becomes a record; room for it is there */
 void lw_tunnel_tx_end(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);

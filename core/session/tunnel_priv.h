@@ -56,6 +56,7 @@ void lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 /* timers.c */
 void lw_tunnel_arm_tls(struct lw_tunnel *t, uint64_t at);
 void lw_tunnel_heard(struct lw_tunnel *t, uint64_t at);
+void lw_tunnel_ping(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 void lw_tunnel_pong(struct lw_tunnel *t, uint64_t at);
 void lw_tunnel_key_update(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 
@@ -63,8 +64,10 @@ void lw_tunnel_key_update(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 int lw_tunnel_frame(struct lw_tunnel *t, const struct lw_frame *f, struct lw_packet *from,
                     uint64_t at, struct lw_sink *k);
 
+/* roam.c */
+void lw_tunnel_accepted(struct lw_tunnel *t, uint64_t session, uint64_t at, struct lw_sink *k);
+
 /* rx.c */
-void lw_tunnel_accepted(struct lw_tunnel *t, uint64_t session, uint64_t at);
 bool lw_deliver(struct lw_tunnel *t, struct lw_packet *from, const uint8_t *p, size_t len,
                 struct lw_sink *k);
 

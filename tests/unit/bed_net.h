@@ -13,7 +13,7 @@
 
 #include <laneway/module.h>
 
-#define NET_NODES  512
+#define NET_NODES  2048
 #define NET_SOCKS  32
 #define NET_CONNS  512
 #define NET_STREAM (1 << 18) /* bytes that wait for one reader */

@@ -204,6 +204,13 @@ void peer_close(struct peer *p)
 	peer_vanish(p);
 }
 
+void peer_move(struct peer *p, uint32_t ip, uint16_t port)
+{
+	net_node_remove(p->net, &p->node);
+	p->addr = lw_addr_ipv4(ip, port);
+	net_node_add(p->net, &p->node, &p->addr, -1);
+}
+
 void peer_send(struct peer *p, const void *packet, uint32_t len)
 {
 	uint8_t buf[2048];

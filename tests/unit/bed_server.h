@@ -158,6 +158,9 @@ bool peer_round(struct peer *p);
 void peer_close(struct peer *p);
 void peer_vanish(struct peer *p);
 
+/* peer_move() - another address; what waits at the old one is lost */
+void peer_move(struct peer *p, uint32_t ip, uint16_t port);
+
 /* peer_send() - an inside packet; peer_frame() - one frame's bytes */
 void peer_send(struct peer *p, const void *packet, uint32_t len);
 void peer_frame(struct peer *p, const void *frame, size_t len);

@@ -390,6 +390,16 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 	return NULL;
 }
 
+static void heard(void *role, struct lw_port *port, struct lw_tunnel *t,
+                  const struct lw_packet *dgram, int frames)
+{
+	struct path_bed *b = role;
+
+	assert_ptr_equal(t->port, port);
+	assert_non_null(dgram->endpoint);
+	b->frames_heard += frames > 0 ? (uint32_t)frames : 0;
+}
+
 static void after_dgrams(void *role, struct lw_port *port)
 {
 	(void)role;
@@ -400,6 +410,8 @@ static void on_event(void *role, struct lw_tunnel *t, const struct lw_event *e)
 {
 	static const char *const names[] = { [LW_EVENT_AUTH_WANTED] = "login",
 		                             [LW_EVENT_ONLINE] = "online",
+		                             [LW_EVENT_KEY_UPDATE] = "key update",
+		                             [LW_EVENT_ROTATED] = "rotated",
 		                             [LW_EVENT_CLOSED] = "closed" };
 	struct path_bed *b = role;
 	struct bed_peer *peer = t->owner;
@@ -426,6 +438,7 @@ static void gone(void *role, struct lw_tunnel *t)
 static const struct lw_role_ops role_ops = { .by_inside = by_inside,
 	                                     .knows = knows,
 	                                     .by_dgram = by_dgram,
+	                                     .heard = heard,
 	                                     .after_dgrams = after_dgrams,
 	                                     .event = on_event,
 	                                     .gone = gone };

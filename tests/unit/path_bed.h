@@ -112,6 +112,7 @@ struct path_bed {
 	int udp_end;
 	uint32_t udp_burst;
 	uint32_t looked;                  /* datagrams and runs that by_dgram() was asked about */
+	uint32_t frames_heard;            /* that heard() was told of */
 	struct bed_conn conns[BED_PEERS]; /* by tag - BED_TCP_TAG */
 	struct bed_filter filters[BED_FILTERS];
 	struct lw_fake_cipher ciphers[2]; /* of Expresslane: the path's, the other ends' */

@@ -253,6 +253,10 @@ static void absorb(struct pair *p, struct pair_side *s, struct lw_sink *k, int r
 			s->n_online++;
 		if (k->events[i].type == LW_EVENT_CLOSED)
 			s->n_closed++;
+		if (k->events[i].type == LW_EVENT_KEY_UPDATE)
+			s->n_key_updates++;
+		if (k->events[i].type == LW_EVENT_ROTATED)
+			s->n_rotated++;
 		if (k->events[i].type == LW_EVENT_AUTH_WANTED) {
 			struct lw_login *l = lw_tunnel_take_login(s->t);
 

@@ -37,6 +37,8 @@ struct pair_side {
 	uint32_t n_online;
 	uint32_t n_auth_wanted;
 	uint32_t n_closed;
+	uint32_t n_key_updates;
+	uint32_t n_rotated;
 	/* inside packets that came out of it */
 	uint8_t got[64][2048];
 	uint32_t got_len[64];

@@ -250,6 +250,33 @@ static void known_peers__runs_in_turn__each_to_its_session(void **state)
 	bed_destroy(b);
 }
 
+/* The first datagram of a run moves the session, so the rest of it and the next ones are its. */
+static void known_peer__runs_from_another_address__every_packet_comes_out(void **state)
+{
+	struct net net = { 0 };
+	struct bed *b = gro_bed(&net);
+	struct peer *p = bed_online(b, HOME + 1, PORT, false);
+
+	(void)state;
+	send_packets(p, 0, 1, 100);
+	bed_settle(b, &p, 1);
+	(void)check_inside(b, 0, 1);
+	for (uint32_t i = 0; i < 3; i++) {
+		peer_move(p, HOME + 50 + i, PORT);
+		n_runs = n_joined = 0;
+		send_packets(p, 0, 20, 60);
+		send_packets(p, 20, 20, 60);
+		bed_settle(b, &p, 1);
+		assert_int_equal(n_runs, 2);
+		assert_int_equal(n_joined, 40);
+		(void)check_inside(b, 0, 40);
+		assert_int_equal(bed_counter(b, LW_SRV_MOVES), i + 1);
+		assert_int_equal(bed_counter(b, LW_SRV_MOVES_REFUSED), 0);
+	}
+	peer_destroy(p);
+	bed_destroy(b);
+}
+
 /* --- a peer that begins anew --- */
 
 /* a session that has learned its id, and one that comes to its address */
@@ -352,6 +379,7 @@ int main(void)
 		cmocka_unit_test(hello__fragments_of_the_second_in_one_run__online_at_once),
 		cmocka_unit_test(known_peer__run__every_packet_comes_out),
 		cmocka_unit_test(known_peers__runs_in_turn__each_to_its_session),
+		cmocka_unit_test(known_peer__runs_from_another_address__every_packet_comes_out),
 		cmocka_unit_test(restart__hellos_in_one_run__new_session_takes_the_place),
 		cmocka_unit_test(restart__old_ones_run_meanwhile__goes_to_the_old_session),
 		cmocka_unit_test(restart__data_and_hellos_in_one_batch__both_are_served),

@@ -214,6 +214,15 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 	return NULL;
 }
 
+static void heard(void *role, struct lw_port *port, struct lw_tunnel *t,
+                  const struct lw_packet *dgram, int frames)
+{
+	(void)role;
+	(void)port;
+	(void)dgram;
+	fail_msg("tunnel %u of nobody, %d frames", t->endpoint.tag, frames);
+}
+
 static void after_dgrams(void *role, struct lw_port *port)
 {
 	(void)role;
@@ -262,6 +271,7 @@ static void port_dead(void *role, struct lw_port *port, uint32_t tag, int error)
 
 static const struct lw_role_ops role_ops = { .by_inside = by_inside,
 	                                     .by_dgram = by_dgram,
+	                                     .heard = heard,
 	                                     .after_dgrams = after_dgrams,
 	                                     .event = on_event,
 	                                     .gone = gone,
