@@ -92,6 +92,16 @@ static void put_integer(struct writer *w, const struct lw_option *o)
 	(void)fprintf(w->out, "%lld", (long long)o->max);
 }
 
+static void put_integer_or_auto(struct writer *w, const struct lw_option *o)
+{
+	key(w, "anyOf");
+	(void)fputs("[{\"const\":\"auto\"},", w->out);
+	open_(w, '{');
+	put_integer(w, o);
+	close_(w, '}');
+	close_(w, ']');
+}
+
 /* the members that tell the type of one value, without the braces */
 static void put_type(struct writer *w, const struct lw_option *o)
 {
@@ -101,7 +111,10 @@ static void put_type(struct writer *w, const struct lw_option *o)
 		put_switch(w, o->type == LW_OPT_TRI);
 		return;
 	case LW_OPT_INT:
-		put_integer(w, o);
+		if (o->flags & LW_OPTF_AUTO)
+			put_integer_or_auto(w, o);
+		else
+			put_integer(w, o);
 		return;
 	case LW_OPT_ENUM:
 		key(w, "enum");

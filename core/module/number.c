@@ -276,7 +276,9 @@ const char *lw_number_format(const struct lw_option *o, int64_t v, char buf[LW_N
 	const struct unit_set *set = units_of(o);
 	const struct unit *u;
 
-	if (o->type == LW_OPT_DURATION) {
+	if ((o->flags & LW_OPTF_AUTO) && v == 0) {
+		(void)snprintf(buf, LW_NUMBER_TEXT_MAX, "auto");
+	} else if (o->type == LW_OPT_DURATION) {
 		format_duration(v, buf);
 	} else if (set->units == NULL) {
 		(void)snprintf(buf, LW_NUMBER_TEXT_MAX, "%lld", (long long)v);

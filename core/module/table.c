@@ -9,7 +9,8 @@
 
 #define ROWS_MAX 256u
 #define ALL_FLAGS                                                                                  \
-	(LW_OPTF_REQUIRED | LW_OPTF_LIST | LW_OPTF_RELOAD | LW_OPTF_SECRET | LW_OPTF_DEPRECATED)
+	(LW_OPTF_REQUIRED | LW_OPTF_LIST | LW_OPTF_RELOAD | LW_OPTF_SECRET | LW_OPTF_DEPRECATED |  \
+	 LW_OPTF_AUTO)
 
 static bool good_name(const char *name)
 {
@@ -57,6 +58,8 @@ static int check_row(const struct lw_option *o, uint32_t size, bool of_module, s
 		return bad_row(o, err, "no sentence describes it");
 	if (o->type == LW_OPT_ENUM && (o->choices == NULL || o->choices[0] == NULL))
 		return bad_row(o, err, "no choices");
+	if ((o->flags & LW_OPTF_AUTO) && (o->type != LW_OPT_INT || o->min < 1))
+		return bad_row(o, err, "auto needs a number that is at least 1");
 	if (o->min > o->max)
 		return bad_row(o, err, "the smallest value is above the largest");
 	return check_member(o, size, err);

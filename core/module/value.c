@@ -128,9 +128,14 @@ static int fail_number(const struct lw_option *o, const char *text, enum lw_numb
 static int parse_number(const struct lw_option *o, const char *text, union value *v,
                         struct lw_err *err)
 {
-	enum lw_number_fault f = lw_number_parse(o, text, &v->number);
+	enum lw_number_fault f;
 	char q[QUOTE_MAX];
 
+	if ((o->flags & LW_OPTF_AUTO) && strcasecmp(text, "auto") == 0) {
+		v->number = 0;
+		return 0;
+	}
+	f = lw_number_parse(o, text, &v->number);
 	if (f != LW_NUMBER_OK)
 		return fail_number(o, text, f, err);
 	if (o->min == 0 && o->max == 0)
@@ -488,6 +493,8 @@ const char *lw_value_type_name(const struct lw_option *o)
 		[LW_OPT_SECTION] = "section",   [LW_OPT_MODULE] = "module",
 	};
 
+	if (o->flags & LW_OPTF_AUTO)
+		return "number or auto";
 	return o->type <= LW_OPT_MODULE ? one[o->type] : "value";
 }
 

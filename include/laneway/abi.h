@@ -11,13 +11,14 @@
  *   0.2  lw_env.caps_wanted; runs of an outside; LW_CAP_SEND_TSO, LW_CAP_SEND_USO and
  *        superpackets of an inside
  *   0.3  lw_host.lacks(); lw_packet.status of what the system refused
+ *   0.4  LW_OPTF_AUTO
  */
 #ifndef LW_LANEWAY_ABI_H
 #define LW_LANEWAY_ABI_H
 
 #define LW_ABI_MAGIC 0x4c414e45u /* "LANE" */
 #define LW_ABI_MAJOR 0
-#define LW_ABI_MINOR 3
+#define LW_ABI_MINOR 4
 
 #ifdef __cplusplus
 #define LW_EXTERN extern "C"

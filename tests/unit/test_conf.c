@@ -200,8 +200,8 @@ static void conf_load__mistake_where_a_module_is_used__is_told_with_line_and_col
 		  "c.yaml:3:5: chain: no module filter-goood in this program; did you mean "
 		  "filter-good\n" },
 		{ "names: a\nchain:\n  - module: newer-minor\n",
-		  "c.yaml:3:5: chain: (linked in) filter-newer-minor: needs ABI 0.4, this host has "
-		  "0.3; update Laneway\n" },
+		  "c.yaml:3:5: chain: (linked in) filter-newer-minor: needs ABI 0.5, this host has "
+		  "0.4; update Laneway\n" },
 		{ "names: a\nchain:\n  - module: good\n    cuont: 3\n",
 		  "c.yaml:4:5: unknown key 'cuont' in filter-good; did you mean 'count'?\n" },
 		{ "names: a\nchain:\n  - module: good\n    count: 101\n",

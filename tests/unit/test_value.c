@@ -5,6 +5,7 @@
 
 #include <laneway/addr.h>
 
+#include "module/check.h"
 #include "module/number.h"
 #include "module/value.h"
 
@@ -33,7 +34,8 @@ enum {
 	ADDR,
 	PREFIX,
 	ADDRS,
-	TEXTS
+	TEXTS,
+	LIMIT
 };
 
 static const struct lw_option table[] = {
@@ -107,6 +109,12 @@ static const struct lw_option table[] = {
 	            .type = LW_OPT_STRING,
 	            .flags = LW_OPTF_LIST,
 	            LW_OPTION_AT(struct values, texts) },
+	[LIMIT] = { .name = "limit",
+	            .type = LW_OPT_INT,
+	            .flags = LW_OPTF_AUTO,
+	            LW_OPTION_AT(struct values, count),
+	            .min = 1,
+	            .max = 63 },
 	{ .name = NULL },
 };
 
@@ -156,6 +164,10 @@ static void value_parse__good_text__formats_to_its_canonical_form(void **state)
 		{ PREFIX, "0.0.0.0/0", "0.0.0.0/0" },
 		{ PREFIX, "::1", "::1/128" },
 		{ PREFIX, "2001:db8::/32", "2001:db8::/32" },
+		{ LIMIT, "auto", "auto" },
+		{ LIMIT, "Auto", "auto" },
+		{ LIMIT, "1", "1" },
+		{ LIMIT, "63", "63" },
 	};
 
 	(void)state;
@@ -217,6 +229,10 @@ static void value_parse__bad_text__says_what_is_wrong_and_what_to_do(void **stat
 		  "'10.0.0.0/' is not a prefix; write one like 10.125.0.0/16" },
 		{ PREFIX, "10.0.0.0:5/8",
 		  "'10.0.0.0:5/8' is not a prefix; write one like 10.125.0.0/16" },
+		{ LIMIT, "0", "'0' is too small; allowed is 1 to 63" },
+		{ LIMIT, "64", "'64' is too large; allowed is 1 to 63" },
+		{ LIMIT, "on", "'on' is not a number or auto; write one like 1 or 1000" },
+		{ COUNT, "auto", "'auto' is not a number; write one like 1 or 1000" },
 		{ TRI, "a\nb", "'a\\x0ab' is not a switch; write on, auto or off" },
 	};
 
@@ -354,6 +370,25 @@ static void value_member__name_and_type__both_must_fit(void **state)
 	assert_null(lw_value_member(NULL, &v, "count", LW_OPT_INT));
 }
 
+/* The word stands for 0, which must not be a number that may be written. */
+static void table_check__auto_where_0_is_a_value__refused(void **state)
+{
+	struct lw_option row[2] = { table[LIMIT] };
+	struct lw_err err = { 0 };
+
+	(void)state;
+	row[0].doc = "Most.";
+	assert_int_equal(lw_table_check(row, sizeof(struct values), 1, &err), 0);
+	row[0].min = 0;
+	assert_int_equal(lw_table_check(row, sizeof(struct values), 1, &err), -EINVAL);
+	assert_string_equal(err.text, "row 'limit' of the option table: auto needs a number that "
+	                              "is at least 1");
+	row[0] = table[SIZE];
+	row[0].doc = "Size.";
+	row[0].flags = LW_OPTF_AUTO;
+	assert_int_equal(lw_table_check(row, sizeof(struct values), 1, &err), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -365,6 +400,7 @@ int main(void)
 		cmocka_unit_test(value_format__random_addresses__parse_back),
 		cmocka_unit_test(value_parse__random_text__never_breaks),
 		cmocka_unit_test(value_member__name_and_type__both_must_fit),
+		cmocka_unit_test(table_check__auto_where_0_is_a_value__refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
