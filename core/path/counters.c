@@ -42,6 +42,7 @@ void lw_path_each_counter(const struct lw_path *p,
 	fn(arg, "outside_tx", senders(p, offsetof(struct lw_sender, sent)));
 	fn(arg, "outside_tx_dropped", senders(p, offsetof(struct lw_sender, dropped)));
 	fn(arg, "outside_tx_blocked", senders(p, offsetof(struct lw_sender, blocks)));
+	fn(arg, "outside_tx_spaced", senders(p, offsetof(struct lw_sender, spaced)));
 	fn(arg, "outside_tx_cut", senders(p, offsetof(struct lw_sender, cut)));
 	fn(arg, "outside_tx_fallbacks", senders(p, offsetof(struct lw_sender, fallbacks)));
 }

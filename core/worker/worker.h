@@ -60,6 +60,7 @@ struct lw_core {
 	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;
 	bool started;
+	bool waits_in_ms;            /* the kernel cannot do better */
 	struct lw_mailbox *ended_to; /* told when the loop ends by itself; NULL: nobody */
 	struct lw_mail ended;
 	pthread_t thread;
