@@ -49,6 +49,14 @@ struct lw_port {
 	struct lw_batch *pieces; /* of runs whose sender is unknown: views into rx */
 	struct lw_batch *wire;
 	struct lw_sender sender;
+	uint32_t bursts[LW_BURST_MAX +
+	                1]; /* sessions with this limit; one writer, relaxed readers */
+};
+
+/* the sessions of a port whose bursts are limited */
+struct lw_port_bursts {
+	uint32_t limited; /* how many */
+	uint32_t least;   /* the smallest limit, in datagrams; LW_BURST_MAX: none has one */
 };
 
 /* what a role supplies: server: tables and pool, client: its one tunnel */
@@ -165,6 +173,9 @@ int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *
 /* lw_path_each_counter() - names and values of all that is counted here; any thread */
 void lw_path_each_counter(const struct lw_path *p,
                           void (*fn)(void *arg, const char *name, uint64_t value), void *arg);
+
+/* lw_port_bursts() - as they are now; any thread */
+struct lw_port_bursts lw_port_bursts(const struct lw_port *port);
 
 /**
  * lw_path_merge_refusal() - the last refusal of superpackets by the inside
