@@ -131,8 +131,10 @@ static int parse_number(const struct lw_option *o, const char *text, union value
 	enum lw_number_fault f;
 	char q[QUOTE_MAX];
 
-	if ((o->flags & LW_OPTF_AUTO) && strcasecmp(text, "auto") == 0)
+	if ((o->flags & LW_OPTF_AUTO) && strcasecmp(text, "auto") == 0) {
+		v->number = 0;
 		return 0;
+	}
 	f = lw_number_parse(o, text, &v->number);
 	if (f != LW_NUMBER_OK)
 		return fail_number(o, text, f, err);

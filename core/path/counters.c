@@ -38,11 +38,9 @@ static const struct place own[] = {
 	}
 
 static const struct place of_senders[] = {
-	SENDER("outside_tx", sent),
-	SENDER("outside_tx_dropped", dropped),
-	SENDER("outside_tx_blocked", blocks),
-	SENDER("outside_tx_cut", cut),
-	SENDER("outside_tx_fallbacks", fallbacks),
+	SENDER("outside_tx", sent),           SENDER("outside_tx_dropped", dropped),
+	SENDER("outside_tx_blocked", blocks), SENDER("outside_tx_spaced", spaced),
+	SENDER("outside_tx_cut", cut),        SENDER("outside_tx_fallbacks", fallbacks),
 };
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))

@@ -10,6 +10,8 @@
 
 /* pieces of one socket write of a stream */
 #define STREAM_IOV 20u
+/* bytes that wait for their session's turn while a client still reads its inside */
+#define SPACED_MAX (256u << 10)
 /* what a packet may need in a stream beyond its own bytes */
 #define STREAM_RECORD_EXTRA 128u
 
@@ -78,7 +80,7 @@ static void flush_senders(struct lw_path *p, uint64_t at)
 	for (uint32_t i = 0; i < p->n_ports; i++) {
 		struct lw_port *port = &p->ports[i];
 
-		if (port->tcp || port->wire->n == 0)
+		if (port->tcp || !lw_sender_due(&port->sender, at))
 			continue;
 		if (!lw_sender_flush(&port->sender, at) && port->sender.retry_at_us == UINT64_MAX)
 			p->driver_ops->want_write(p->driver, port, port->sender.blocked_tag);
@@ -112,10 +114,20 @@ static bool stream_waits(const struct lw_path *p, const struct lw_packet *pkt)
 	        lw_stream_room(&t->stream, false) < one + STREAM_RECORD_EXTRA);
 }
 
+/* Enough waits for its session's turn: more would only wait elsewhere. A server's inside serves
+ * others and does not wait for one session. */
+static bool spacing_waits(const struct lw_path *p, const struct lw_sender *s)
+{
+	return p->role_kind == LW_ROLE_CLIENT && s->pace != NULL &&
+	       lw_pace_bytes(s->pace) >= SPACED_MAX;
+}
+
 bool lw_path_paused(const struct lw_path *p)
 {
 	for (uint32_t i = 0; i < p->n_ports; i++) {
-		if (!p->ports[i].tcp && p->ports[i].sender.blocked)
+		const struct lw_sender *s = &p->ports[i].sender;
+
+		if (!p->ports[i].tcp && (s->blocked || spacing_waits(p, s)))
 			return true;
 	}
 	return p->next < p->out->n && stream_waits(p, &p->out->pkt[p->next]);
@@ -254,22 +266,31 @@ static bool may_be_refused(const struct lw_path *p, const struct lw_packet *pkt)
 }
 
 /* Begins with the segments of a packet, none of which may be larger than the tunnel carries. */
-static bool cut(struct lw_path *p, struct lw_packet *pkt)
+static bool cut(struct lw_path *p, struct lw_packet *pkt, uint64_t at)
 {
-	return lw_seg_init(&p->seg, pkt) == 0 && lw_seg_len_max(&p->seg) <= p->inside_mtu;
+	if (lw_seg_init(&p->seg, pkt) < 0 || lw_seg_len_max(&p->seg) > p->inside_mtu)
+		return false;
+	lw_path_burst_watch(p, pkt, at);
+	return true;
 }
 
 /* One packet, as far as there is room. */
 static int transmit_one(struct lw_path *p, struct lw_packet *pkt, struct lw_sink *k, uint64_t at)
 {
 	struct lw_tunnel *t = lw_path_tunnel(pkt);
+	uint32_t first;
+	int r;
 
 	if (may_be_refused(p, pkt))
 		make_room(p, t, at);
-	if (p->seg_open || cut(p, pkt))
-		return lw_tunnel_tx(t, &p->seg, at, k);
-	lw_path_add(&p->counters.inside_invalid, 1);
-	return 0;
+	if (!p->seg_open && !cut(p, pkt, at)) {
+		lw_path_add(&p->counters.inside_invalid, 1);
+		return 0;
+	}
+	first = t->is_stream ? 0 : k->wire->n;
+	r = lw_tunnel_tx(t, &p->seg, at, k);
+	lw_path_burst_mark(t, k->wire, first);
+	return r;
 }
 
 /* The packets of one tunnel that follow each other. False: no room; the packet waits as it is. */

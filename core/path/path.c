@@ -2,11 +2,16 @@
 /* The life of a path, and of the tunnels in it. */
 #include "path/path.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "path/path_priv.h"
+
+/* what waits for its session's turn finds a slot */
+static_assert(LW_PACE_RESERVE >= LW_WIRE_PACKETS + LW_WIRE_BYTES / LW_PACE_PIECE_MIN,
+              "slots for all of a wire batch");
 
 /* --- memory --- */
 
@@ -59,11 +64,11 @@ static int port_init(struct lw_port *port)
 	if (port->rx == NULL || port->pieces == NULL || port->wire == NULL)
 		return -ENOMEM;
 	lw_sender_init(&port->sender, port->module->ops.udp, port->inst, port->w, port->wire);
-	if (port->caps.flags & LW_CAP_GSO) {
-		port->sender.run_segs = limit(port->caps.max_segs, LW_SEND_RUN_SEGS);
-		port->sender.run_bytes = limit(port->caps.max_bytes, LW_SEND_RUN_BYTES);
-	}
-	return 0;
+	if ((port->caps.flags & LW_CAP_GSO) == 0)
+		return 0;
+	port->sender.run_segs = limit(port->caps.max_segs, LW_SEND_RUN_SEGS);
+	port->sender.run_bytes = limit(port->caps.max_bytes, LW_SEND_RUN_BYTES);
+	return port->caps.burst < LW_BURST_MAX ? lw_pace_create(&port->sender.pace) : 0;
 }
 
 static int merging_init(struct lw_path *p)
@@ -113,6 +118,7 @@ void lw_path_fini(struct lw_path *p)
 		batch_destroy(p->ports[i].rx);
 		batch_destroy(p->ports[i].pieces);
 		batch_destroy(p->ports[i].wire);
+		lw_pace_destroy(p->ports[i].sender.pace);
 	}
 	lw_chunk_pool_fini(&p->chunks);
 	lw_lane_env_fini(&p->lane);
@@ -123,13 +129,14 @@ void lw_path_fini(struct lw_path *p)
 struct lw_sink lw_path_sink_as_is(struct lw_path *p, struct lw_tunnel *t)
 {
 	const struct lw_port *port = lw_path_port(t);
+	uint32_t segs = lw_sender_run_segs(&port->sender, port->w->now_us);
 
 	p->record->len = 0;
 	p->record->frames = 0;
 	return (struct lw_sink){ .wire = port->wire,
 		                 .inside = p->tx,
 		                 .record = p->record,
-		                 .run_segs = lw_sender_run_segs(&port->sender, port->w->now_us),
+		                 .run_segs = segs < t->burst.limit ? segs : t->burst.limit,
 		                 .run_bytes = port->sender.run_bytes };
 }
 
@@ -177,9 +184,11 @@ static void forget_packets(struct lw_batch *b, uint32_t first, const struct lw_s
 	b->n = kept;
 }
 
-/* The filters hear of a session before they see its packets; if one refuses they see none. */
+/* It may send. The filters hear of a session before they see its packets; if one refuses they see
+ * none. */
 static bool join_chain(struct lw_path *p, struct lw_tunnel *t)
 {
+	lw_path_burst_begin(t);
 	t->in_chain = lw_chain_open(&p->chain, &t->s) == 0;
 	if (!t->in_chain)
 		forget_packets(p->tx, 0, &t->s);
@@ -269,6 +278,7 @@ static void reap(struct lw_path *p)
 			unlink_dirty(&p->dirty, t);
 			unlink_dirty(&p->again, t);
 		}
+		lw_path_burst_end(t);
 		if (t->in_chain)
 			lw_chain_close(&p->chain, &t->s);
 		if (t->is_stream)

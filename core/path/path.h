@@ -49,6 +49,14 @@ struct lw_port {
 	struct lw_batch *pieces; /* of runs whose sender is unknown: views into rx */
 	struct lw_batch *wire;
 	struct lw_sender sender;
+	uint32_t bursts[LW_BURST_MAX +
+	                1]; /* sessions with this limit; one writer, relaxed readers */
+};
+
+/* the sessions of a port whose bursts are limited */
+struct lw_port_bursts {
+	uint32_t limited; /* how many */
+	uint32_t least;   /* the smallest limit, in datagrams; LW_BURST_MAX: none has one */
 };
 
 /* what a role supplies: server: tables and pool, client: its one tunnel */
@@ -185,6 +193,12 @@ void lw_path_handed_dgram(struct lw_path *p, struct lw_port *port, struct lw_pac
 /* lw_path_each_counter() - names and sums of all that is counted by these paths; any thread */
 void lw_path_each_counter(const struct lw_path *const *paths, uint32_t n,
                           void (*fn)(void *arg, const char *name, uint64_t value), void *arg);
+
+/* lw_path_rehome() - a tunnel whose peer is heard at another outside sends there from now on */
+void lw_path_rehome(struct lw_tunnel *t, struct lw_port *port);
+
+/* lw_port_bursts() - as they are now; any thread */
+struct lw_port_bursts lw_port_bursts(const struct lw_port *port);
 
 /**
  * lw_path_merge_refusal() - the last refusal of superpackets by the inside

@@ -33,6 +33,14 @@ static inline struct lw_port *lw_path_port(const struct lw_tunnel *t)
 struct lw_sink lw_path_sink_as_is(struct lw_path *p, struct lw_tunnel *t);
 void lw_path_mark_dirty(struct lw_path *p, struct lw_tunnel *t);
 
+/* bursts.c: of a tunnel that is online, until it is destroyed */
+void lw_path_burst_begin(struct lw_tunnel *t);
+void lw_path_burst_end(struct lw_tunnel *t);
+/* bursts.c: a packet or superpacket of the inside is next; its loss and rate are its session's */
+void lw_path_burst_watch(struct lw_path *p, const struct lw_packet *pkt, uint64_t at);
+/* bursts.c: what a limited session has made, from the packet `first` on, does not leave at once */
+void lw_path_burst_mark(const struct lw_tunnel *t, struct lw_batch *wire, uint32_t first);
+
 /* singles.c: the next single packets of what came from the inside */
 void lw_path_cut_up(struct lw_path *p);
 

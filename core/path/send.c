@@ -45,6 +45,10 @@ static void block(struct lw_sender *s, uint64_t at, int r, bool progress)
 	s->blocked_tag = s->wire->pkt[s->done].endpoint->tag;
 	s->retry_at_us = r == -EAGAIN ? UINT64_MAX : at + LW_SEND_RETRY_US;
 	add(&s->blocks, 1);
+	if (r != -ENOBUFS)
+		return;
+	s->nobufs_serial = s->wire->pkt[s->done].core[0];
+	s->nobufs_bytes = s->wire->pkt[s->done].len;
 }
 
 static bool is_too_late(const struct lw_sender *s, uint64_t at)
@@ -153,15 +157,25 @@ static int send_pieces(struct lw_sender *s, uint64_t at)
 	return r;
 }
 
-bool lw_sender_flush(struct lw_sender *s, uint64_t at)
+/* What must wait leaves the batch, but for what was offered before; what has waited enough comes
+ * back. */
+static void space(struct lw_sender *s, uint64_t at)
+{
+	uint64_t held;
+
+	if (s->pace == NULL)
+		return;
+	held = lw_pace_held(s->pace);
+	s->done = lw_pace_take(s->pace, s->wire, s->done, at);
+	lw_pace_give(s->pace, s->wire, at);
+	add(&s->spaced, lw_pace_held(s->pace) - held);
+}
+
+/* False: blocked. */
+static bool send_all(struct lw_sender *s, uint64_t at)
 {
 	uint64_t before = s->sent;
 
-	if (s->blocked && at < s->retry_at_us) {
-		if (!is_too_late(s, at))
-			return false;
-		give_up(s);
-	}
 	while (s->done < s->wire->n) {
 		int r = s->cutting ? send_pieces(s, at) : send_rest(s);
 
@@ -183,6 +197,30 @@ bool lw_sender_flush(struct lw_sender *s, uint64_t at)
 	return true;
 }
 
+bool lw_sender_flush(struct lw_sender *s, uint64_t at)
+{
+	if (s->blocked && at < s->retry_at_us) {
+		if (!is_too_late(s, at))
+			return false;
+		give_up(s);
+	}
+	do {
+		space(s, at);
+		if (!send_all(s, at))
+			return false;
+	} while (lw_sender_due(s, at));
+	return true;
+}
+
+uint32_t lw_sender_take_nobufs(struct lw_sender *s, uint64_t serial)
+{
+	uint32_t bytes = s->nobufs_serial == serial ? s->nobufs_bytes : 0;
+
+	if (bytes > 0)
+		s->nobufs_bytes = 0;
+	return bytes;
+}
+
 void lw_sender_unblock(struct lw_sender *s, uint32_t tag)
 {
 	if (s->blocked && s->blocked_tag == tag)
@@ -194,6 +232,6 @@ uint64_t lw_sender_deadline(const struct lw_sender *s)
 	uint64_t give_up = s->blocked_since_us + LW_SEND_WAIT_US;
 
 	if (!s->blocked)
-		return UINT64_MAX;
+		return s->pace != NULL ? lw_pace_deadline(s->pace) : UINT64_MAX;
 	return s->retry_at_us < give_up ? s->retry_at_us : give_up;
 }

@@ -15,6 +15,8 @@
 
 #include <laneway/module.h>
 
+#include "path/pace.h"
+
 /* what waits for a socket that takes nothing for so long is dropped */
 #define LW_SEND_WAIT_US 20000u
 /* pause after -ENOBUFS */
@@ -50,6 +52,9 @@ struct lw_sender {
 	uint64_t runs_off_until_us; /* the kernel refused one; relaxed readers, and of the error */
 	int32_t runs_off_error;     /* what it said, negative errno, 0: not told */
 	bool runs_refused;          /* that is news, which the caller takes back */
+	struct lw_pace *pace;       /* the caller's; NULL: nothing is spaced */
+	uint64_t nobufs_serial;     /* the session whose packet the kernel had no memory for */
+	uint32_t nobufs_bytes;      /* how many bytes it was, 0: none since this was taken */
 	/* the packet that is sent piece by piece, for it did not go as a run */
 	bool cutting;
 	bool cut_refused;  /* the kernel refused the form, not the size */
@@ -60,6 +65,7 @@ struct lw_sender {
 	uint64_t sent;
 	uint64_t dropped;
 	uint64_t blocks;
+	uint64_t spaced;    /* pieces that waited for their session's turn */
 	uint64_t cut;       /* runs that were sent piece by piece */
 	uint64_t fallbacks; /* times that runs were given up for a while */
 };
@@ -95,6 +101,16 @@ static inline struct lw_refusal lw_sender_refusal(const struct lw_sender *s)
 		.error = __atomic_load_n(&s->runs_off_error, __ATOMIC_RELAXED),
 	};
 }
+
+/* lw_sender_due() - flush it: something is there that may leave */
+static inline bool lw_sender_due(const struct lw_sender *s, uint64_t at)
+{
+	return s->wire->n > 0 || (s->pace != NULL && lw_pace_deadline(s->pace) <= at);
+}
+
+/* lw_sender_take_nobufs() - bytes of that session that the kernel last had no memory for, told once
+ */
+uint32_t lw_sender_take_nobufs(struct lw_sender *s, uint64_t serial);
 
 /* lw_sender_unblock() - an edge came for this tag */
 void lw_sender_unblock(struct lw_sender *s, uint32_t tag);

@@ -55,6 +55,6 @@ void lw_roam_heard(struct lw_sessions *s, struct lw_port *port, struct lw_tunnel
 	tell(s, t, dgram->endpoint);
 	lw_record_move(s, rec, port, dgram->endpoint);
 	lw_tunnel_move(t, dgram->endpoint);
-	t->port = port;
+	lw_path_rehome(t, port);
 	lw_roam_rotate(s, t); /* announced at the new address */
 }

@@ -56,7 +56,9 @@
 	X(AUTH_REPEATED, "auth_repeated")                                                          \
 	X(PINGS_TX, "pings_tx")                                                                    \
 	X(FRAGMENTS_RX, "fragments_rx")                                                            \
-	X(FRAGMENTS_BAD, "fragments_bad")
+	X(FRAGMENTS_BAD, "fragments_bad")                                                          \
+	X(BURSTS_SHRUNK, "bursts_shrunk")                                                          \
+	X(BURSTS_GROWN, "bursts_grown")
 
 enum lw_counter {
 #define X(id, text) LW_CTR_##id,

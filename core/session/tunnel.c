@@ -81,6 +81,7 @@ int lw_tunnel_create(const struct lw_tunnel_conf *conf, const struct lw_tunnel_s
 		t->stale_at = at + conf->stale_us;
 	t->id = start->id;
 	lw_stream_init(&t->stream, start->pool);
+	lw_burst_init(&t->burst, 0);
 	if (conf->state_bytes > 0)
 		t->s.state = calloc(1, conf->state_bytes);
 	if (conf->state_bytes > 0 && t->s.state == NULL) {

@@ -17,6 +17,7 @@
 #include <laneway/module.h>
 
 #include "packet/segment.h"
+#include "session/burst.h"
 #include "session/counters.h"
 #include "session/stream.h"
 #include "tls/tls.h"
@@ -144,6 +145,7 @@ struct lw_tunnel {
 	struct lw_tunnel *next_dirty; /* the driver's list of streams to flush */
 	struct lw_tunnel *next_dead;  /* the driver's list of what to destroy */
 	struct lw_endpoint endpoint;
+	struct lw_burst burst; /* UDP; the driver's, which spaces */
 	struct lw_stream stream;
 	enum lw_tunnel_state state;
 	enum lw_close_reason reason;
@@ -153,6 +155,7 @@ struct lw_tunnel {
 	bool auth_pending;  /* the backend is asked */
 	bool key_updating;  /* one of ours waits for its answer */
 	bool keepalive_due; /* a Ping is unanswered */
+	bool burst_watched; /* the driver's */
 	bool in_chain;      /* the driver's: filters know of it */
 	bool dirty;         /* in the driver's list */
 	bool broken;        /* a write failed: the next tick ends it */

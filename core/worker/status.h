@@ -8,7 +8,7 @@
 struct lw_engine;
 
 /**
- * lw_engine_status() - members of the answer: "offloads" and "counters"
+ * lw_engine_status() - members of the answer: "offloads", "bursts" and "counters"
  *
  * @e:        an engine that was attached
  * @counters: adds counters of the role in front of the others, NULL: it has none

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include "config.h" /* first: it asks for epoll_pwait2() */
+
 #include "worker/worker.h"
 
 #include <errno.h>
@@ -328,7 +330,8 @@ static bool something_ready(const struct lw_core *c)
 	return false;
 }
 
-static int wait_ms(struct lw_core *c, uint64_t max_wait_us)
+/* In whole milliseconds, but for what a sender of the path waits for. */
+static uint64_t wait_us(struct lw_core *c, uint64_t max_wait_us)
 {
 	uint64_t now = lw_clock_us();
 	uint64_t next = lw_wheel_next_us(&c->wheel);
@@ -337,12 +340,12 @@ static int wait_ms(struct lw_core *c, uint64_t max_wait_us)
 
 	if (something_ready(c))
 		return 0;
-	next = blocked < next ? blocked : next;
-	if (next <= now)
+	if (blocked <= now || next <= now)
 		return 0;
 	if (next - now < wait)
 		wait = next - now;
-	return (int)((wait + LW_US_PER_MS - 1) / LW_US_PER_MS);
+	wait = (wait + LW_US_PER_MS - 1) / LW_US_PER_MS * LW_US_PER_MS;
+	return blocked - now < wait ? blocked - now : wait;
 }
 
 static void set_now(struct lw_core *c)
@@ -352,10 +355,42 @@ static void set_now(struct lw_core *c)
 		c->attach[i].w->now_us = c->now_us;
 }
 
+#ifdef HAVE_EPOLL_PWAIT2
+/* Linux has it since 5.11 */
+static int wait_exactly(struct lw_core *c, struct epoll_event events[EVENTS_PER_ROUND], uint64_t us)
+{
+	const struct timespec t = { .tv_sec = (time_t)(us / LW_US_PER_S),
+		                    .tv_nsec = (long)(us % LW_US_PER_S) * 1000 };
+	int n = epoll_pwait2(c->epfd, events, EVENTS_PER_ROUND, &t, NULL);
+
+	if (n >= 0 || errno != ENOSYS)
+		return n;
+	c->waits_in_ms = true;
+	return 0; /* the next round waits */
+}
+#else
+static int wait_exactly(struct lw_core *c, struct epoll_event events[EVENTS_PER_ROUND], uint64_t us)
+{
+	(void)events;
+	(void)us;
+	c->waits_in_ms = true;
+	return 0;
+}
+#endif
+
+static int wait_for_events(struct lw_core *c, struct epoll_event events[EVENTS_PER_ROUND],
+                           uint64_t us)
+{
+	if (us % LW_US_PER_MS != 0 && !c->waits_in_ms)
+		return wait_exactly(c, events, us);
+	return epoll_wait(c->epfd, events, EVENTS_PER_ROUND,
+	                  (int)((us + LW_US_PER_MS - 1) / LW_US_PER_MS));
+}
+
 int lw_core_round(struct lw_core *c, uint64_t max_wait_us)
 {
 	struct epoll_event events[EVENTS_PER_ROUND];
-	int n = epoll_wait(c->epfd, events, EVENTS_PER_ROUND, wait_ms(c, max_wait_us));
+	int n = wait_for_events(c, events, wait_us(c, max_wait_us));
 
 	if (n < 0 && errno != EINTR)
 		return -errno;

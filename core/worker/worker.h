@@ -62,6 +62,7 @@ struct lw_core {
 	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;
 	bool started;
+	bool waits_in_ms;      /* the kernel cannot do better */
 	struct lw_core *peers; /* all workers, this one too; NULL: it is alone */
 	uint32_t n_peers;
 	struct lw_handover handover;

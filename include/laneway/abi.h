@@ -11,7 +11,8 @@
  *   0.2  lw_env.caps_wanted; runs of an outside; LW_CAP_SEND_TSO, LW_CAP_SEND_USO and
  *        superpackets of an inside
  *   0.3  lw_host.lacks(); lw_packet.status of what the system refused
- *   0.4  LW_OPTF_AUTO; prepare() answers -EUSERS for more workers than it can serve
+ *   0.4  LW_OPTF_AUTO; lw_caps.burst; prepare() answers -EUSERS for more workers than it can
+ *        serve
  */
 #ifndef LW_LANEWAY_ABI_H
 #define LW_LANEWAY_ABI_H

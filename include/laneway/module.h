@@ -39,6 +39,8 @@ enum {
  * @max_bytes: most bytes of one, 0: no limit of its own
  * @headroom:  bytes it needs in front of a packet
  * @tailroom:  bytes it needs behind one
+ * @burst:     outside_udp: most datagrams of one session that leave at once, 0: as the core finds
+ *             best; since ABI 0.4
  *
  * Since: ABI 0.1
  */
@@ -48,7 +50,9 @@ struct lw_caps {
 	uint32_t max_bytes;
 	uint32_t headroom;
 	uint32_t tailroom;
-	uint64_t reserved[4];
+	uint32_t burst;
+	uint32_t reserved32;
+	uint64_t reserved[3];
 };
 LW_ASSERT_SIZE(lw_caps, 56);
 

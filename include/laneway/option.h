@@ -40,7 +40,7 @@ enum {
 	LW_OPTF_RELOAD = 4,
 	LW_OPTF_SECRET = 8, /* the value never reaches a log, an error text or --print-config */
 	LW_OPTF_DEPRECATED = 16,
-	LW_OPTF_AUTO = 32 /* INT: or the word auto, which is 0; min is at least 1; since ABI 0.3 */
+	LW_OPTF_AUTO = 32 /* INT: or the word auto, which is 0; min is at least 1; since ABI 0.4 */
 };
 
 /**

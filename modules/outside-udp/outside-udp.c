@@ -166,6 +166,7 @@ static struct lw_caps caps_of(const struct udp *u)
 	if ((u->caps & LW_CAP_GSO) != 0) {
 		caps.max_segs = UDP_RUN_SEGS;
 		caps.max_bytes = UDP_RUN_MAX;
+		caps.burst = (uint32_t)u->opts->burst;
 	}
 	return caps;
 }
@@ -372,6 +373,16 @@ static const struct lw_option options[] = {
 	  .doc = "take runs of datagrams in one piece, as the kernel or the device joined them",
 	  .type = LW_OPT_TRI,
 	  LW_OPTION_AT(struct udp_options, gro) },
+	{ .name = "burst",
+	  .def = "auto",
+	  .doc = "most datagrams of one session that leave at once, where runs are sent; auto: "
+	         "fewer "
+	         "where that loses less",
+	  .type = LW_OPT_INT,
+	  .flags = LW_OPTF_AUTO,
+	  LW_OPTION_AT(struct udp_options, burst),
+	  .min = 1,
+	  .max = UDP_RUN_SEGS },
 	{ .name = NULL },
 };
 

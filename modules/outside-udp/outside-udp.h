@@ -72,6 +72,7 @@ struct udp_options {
 	int64_t buffer;
 	int32_t gso;
 	int32_t gro;
+	int64_t burst; /* 0: auto */
 };
 
 struct udp_sock {

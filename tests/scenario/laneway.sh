@@ -40,6 +40,7 @@ server_config() {
 		    listen: ["0.0.0.0:27690", "[::]:27690"]
 		    gso: ${GSO:-auto}
 		    gro: ${GRO:-auto}
+		    burst: ${BURST:-auto}
 		  - module: tcp
 		    listen: ["0.0.0.0:27690", "[::]:27690"]
 		auth:
@@ -62,7 +63,7 @@ client_config() {
 		login: { user: alice, password_file: ${CLIENT_PASSWORD:-password} }
 		$(inside_yaml "$name")
 		outside:
-		  - { module: udp, gso: ${GSO:-auto}, gro: ${GRO:-auto} }
+		  - { module: udp, gso: ${GSO:-auto}, gro: ${GRO:-auto}, burst: ${BURST:-auto} }
 		  - module: tcp
 		control: { socket: $LW_TMP/$name.sock }
 		YAML

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/addr.h"
+#include "path/path_priv.h"
 #include "session/tunnel_priv.h"
 #include "unit/test.h"
 
@@ -567,6 +568,7 @@ static struct bed_peer *join(struct path_bed *b, struct pair *pair)
 	peer = move_in(b, pair);
 	assert_int_equal(lw_chain_open(&b->path.chain, &peer->t->s), 0);
 	peer->t->in_chain = true;
+	lw_path_burst_begin(peer->t);
 	b->log[0] = '\0';
 	return peer;
 }

@@ -144,6 +144,8 @@ for program in lanewayd laneway; do
 	if command -v python3 >/dev/null; then
 		python3 -c 'import json; json.load(open("schema.json"))' || bad=$((bad + 1))
 	fi
+	same "$(grep -c '"anyOf":\[{"const":"auto"},{"type":"integer","minimum":1,"maximum":63}\]' schema.json)" \
+		1 "$program schema of a number or auto"
 	same "$("$build/$program" --print-reference | head -n 1)" '.SH KEYS' "$program reference"
 	same "$("$build/$program" --help | grep -c '^  network.mtu  (')" 1 "$program --help"
 done

@@ -377,7 +377,7 @@ static void reason__every_one__has_a_text_of_its_own(void **state)
 			                        lw_close_reason_text((enum lw_close_reason)b));
 	}
 	assert_string_equal(lw_counter_names[LW_CTR_SESSIONS_OPENED], "sessions_opened");
-	assert_string_equal(lw_counter_names[LW_CTR_MAX - 1], "fragments_bad");
+	assert_string_equal(lw_counter_names[LW_CTR_MAX - 1], "bursts_grown");
 }
 
 static void create__state_of_modules__zeroed_and_tos_not_taken(void **state)

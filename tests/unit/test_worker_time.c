@@ -260,6 +260,33 @@ static void blocked__kernel_without_buffers__tries_again_in_a_millisecond(void *
 	wb_destroy(b);
 }
 
+/* What is spaced does not wait for whole milliseconds; before Linux 5.11 it does. */
+static void spaced__a_piece_waits__until_it_is_due(void **state)
+{
+	(void)state;
+	for (int in_ms = 0; in_ms < 2; in_ms++) {
+		struct worker_bed *b = wb_create();
+		uint32_t udp = wb_open(b, b->udp);
+		struct lw_sender *sender = &b->core.path.ports[0].sender;
+
+		b->core.waits_in_ms = in_ms == 1;
+		assert_int_equal(lw_pace_create(&sender->pace), 0);
+		for (int i = 0; i < 2; i++) {
+			wb_queue(b, udp);
+			sender->wire->pkt[sender->wire->n - 1].core[2] = lw_pace_mark(8, 1);
+		}
+		lw_path_flush(&b->core.path, lw_clock_us());
+		assert_int_equal(wb_drain(b, udp), 1);
+		assert_in_range(wait_of(b, 1 * S), 0, 10);
+		if (in_ms == 1)
+			assert_int_equal(wb_calls.timeout_us % 1000, 0);
+		while (lw_pace_bytes(sender->pace) > 0)
+			assert_int_equal(lw_core_round(&b->core, 1 * S), 0);
+		assert_int_equal(wb_drain(b, udp), 1);
+		wb_destroy(b);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +300,7 @@ int main(void)
 		cmocka_unit_test(timer__first_of_many_ends_the_others__each_once),
 		cmocka_unit_test(paused__inside_has_packets__sleeps_until_the_socket_or_20_ms),
 		cmocka_unit_test(blocked__kernel_without_buffers__tries_again_in_a_millisecond),
+		cmocka_unit_test(spaced__a_piece_waits__until_it_is_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

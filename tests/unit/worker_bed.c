@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include "config.h" /* first: it asks for epoll_pwait2() */
+
 #include "unit/worker_bed.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -18,6 +22,12 @@ int __real_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev);
 int __real_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
 int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout);
+#ifdef HAVE_EPOLL_PWAIT2
+int __real_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *t,
+                        const sigset_t *mask);
+int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *t,
+                        const sigset_t *mask);
+#endif
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 
@@ -36,17 +46,36 @@ int __wrap_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 	return r;
 }
 
-int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+/* false: it is to fail */
+static bool note_wait(int64_t us)
 {
-	wb_calls.timeout_ms = timeout;
+	wb_calls.timeout_us = us;
+	wb_calls.timeout_ms = (int)(us < 0 ? -1 : (us + 999) / 1000);
 	if (wb_calls.wait_error != 0) {
 		errno = wb_calls.wait_error;
 		wb_calls.wait_error = 0;
-		return -1;
+		return false;
 	}
 	(void)__atomic_add_fetch(&wb_calls.waits, 1, __ATOMIC_RELAXED);
+	return true;
+}
+
+int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+{
+	if (!note_wait(timeout < 0 ? -1 : (int64_t)timeout * 1000))
+		return -1;
 	return __real_epoll_wait(epfd, events, max, timeout);
 }
+
+#ifdef HAVE_EPOLL_PWAIT2
+int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const struct timespec *t,
+                        const sigset_t *mask)
+{
+	if (!note_wait((int64_t)t->tv_sec * 1000000 + t->tv_nsec / 1000))
+		return -1;
+	return __real_epoll_pwait2(epfd, events, max, t, mask);
+}
+#endif
 
 void *__wrap_calloc(size_t n, size_t size)
 {

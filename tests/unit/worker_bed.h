@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A worker whose modules read and write one end of real socket pairs; the test has the other. Each
- * program that uses it is linked with --wrap for epoll_ctl, epoll_wait and calloc.
+ * program that uses it is linked with --wrap for epoll_ctl, epoll_wait, epoll_pwait2 and
+ * calloc.
  */
 #ifndef LW_TESTS_WORKER_BED_H
 #define LW_TESTS_WORKER_BED_H
@@ -87,8 +88,9 @@ uint32_t wb_drain(struct worker_bed *b, uint32_t tag);
 
 /* what the wrapped calls saw and are to do */
 struct wb_calls {
-	uint32_t waits;        /* of epoll_wait; atomic */
-	int timeout_ms;        /* of the last */
+	uint32_t waits;        /* of both kinds; atomic */
+	int timeout_ms;        /* of the last, rounded up */
+	int64_t timeout_us;    /* the same, exactly */
 	int wait_error;        /* the next epoll_wait fails with it */
 	int ctl_error;         /* the next epoll_ctl fails with it */
 	uint32_t events[1024]; /* by descriptor: what it is watched for, 0: not */
