@@ -103,7 +103,9 @@ int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_s
 {
 	if (t->state != LW_TUNNEL_ONLINE || t->broken)
 		return 0;
-	if (!t->is_stream) {
+	if (t->is_stream) {
+		lw_stream_tell_time(&t->stream, at);
+	} else {
 		lw_lane_rotate(t, at, k);
 		if (lw_lane_takes(t, lw_seg_len_max(g)) && lw_lane_tx(t, g, at, k) == -EAGAIN)
 			return -EAGAIN;

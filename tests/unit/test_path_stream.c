@@ -123,6 +123,39 @@ static void fill(struct path_bed *b, const struct bed_peer *peer, uint32_t n)
 		bed_inside(b, peer, 1300, 'x');
 }
 
+/* A socket that has taken nothing for longer than a burst may wait. */
+static void stick(struct path_bed *b, const struct bed_peer *peer)
+{
+	bed_conn_of(b, peer)->send_room = 0;
+	bed_inside(b, peer, 1300, 'x');
+	assert_int_equal(read_inside(b), -EAGAIN);
+	b->now += LW_STREAM_WAIT_US;
+}
+
+/* More than a queue may hold, for a socket that is full for a moment only. */
+static void to_tcp__burst__nothing_lost(void **state)
+{
+	(void)state;
+	for (int client = 0; client < 2; client++) {
+		struct path_bed *b = bed_create(client ? LW_ROLE_CLIENT : LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer = bed_join(b, true);
+
+		bed_conn_of(b, peer)->send_room = 0;
+		for (int i = 0; i < 3; i++) {
+			fill(b, peer, 100);
+			assert_int_equal(read_inside(b), -EAGAIN);
+			b->now += LW_STREAM_WAIT_US / 4;
+		}
+		assert_true(peer->t->stream.used > LW_STREAM_MAX);
+		bed_conn_of(b, peer)->send_room = UINT64_MAX;
+		edge(b, peer);
+		bed_deliver(b);
+		assert_int_equal(peer->got.n, 300);
+		assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
+		bed_destroy(b);
+	}
+}
+
 /* The inside serves others, and who waits there waits longer than in the stream. */
 static void to_tcp__stream_full__drops_counts_and_serves_others(void **state)
 {
@@ -133,8 +166,8 @@ static void to_tcp__stream_full__drops_counts_and_serves_others(void **state)
 		struct bed_peer *other = bed_join(b, true);
 		uint64_t kept;
 
-		bed_conn_of(b, stuck)->send_room = 0;
-		fill(b, stuck, 300);
+		stick(b, stuck);
+		fill(b, stuck, 299);
 		assert_int_equal(read_inside(b), -EAGAIN); /* never -EBUSY */
 		assert_false(lw_path_paused(&b->path));
 		assert_true(stuck->t->stream.used <= LW_STREAM_MAX - LW_STREAM_CONTROL);
@@ -163,7 +196,7 @@ static void to_tcp__stream_full__socket_is_asked_twice_a_round(void **state)
 	uint32_t before;
 
 	(void)state;
-	c->send_room = 0;
+	stick(b, peer);
 	fill(b, peer, 200);
 	assert_int_equal(read_inside(b), -EAGAIN);
 	before = c->send_calls;
@@ -343,7 +376,7 @@ static void to_tcp__connection_dies_while_full__inside_is_read_on(void **state)
 		struct bed_peer *peer = bed_join(b, true);
 		struct bed_peer *next = bed_join(b, false);
 
-		bed_conn_of(b, peer)->send_room = 0;
+		stick(b, peer);
 		fill(b, peer, 250);
 		if (how == 0) /* in the third batch, when the stream is full: two ended before */
 			bed_conn_of(b, peer)->dies_at = 3;
@@ -466,7 +499,7 @@ static void to_tcp__stream_full_packet_comes_first__nobody_waits(void **state)
 	struct bed_peer *other = bed_join(b, true);
 
 	(void)state;
-	bed_conn_of(b, stuck)->send_room = 0;
+	stick(b, stuck);
 	fill(b, stuck, 200);
 	assert_int_equal(read_inside(b), -EAGAIN);
 	bed_udp_port(b)->wire->cap = 3;
@@ -496,7 +529,7 @@ static void to_tcp__stream_full_datagrams_blocked__only_they_wait(void **state)
 	struct bed_peer *other = bed_join(b, true);
 
 	(void)state;
-	bed_conn_of(b, stuck)->send_room = 0;
+	stick(b, stuck);
 	fill(b, stuck, 200);
 	assert_int_equal(read_inside(b), -EAGAIN);
 	bed_script_set(&b->udp_script, full);
@@ -517,6 +550,7 @@ int main(void)
 		cmocka_unit_test(from_tcp__connect_under_way__is_asked_again_later),
 		cmocka_unit_test(to_tcp__short_writes__arrive_whole_and_in_order),
 		cmocka_unit_test(to_tcp__socket_full__waits_for_the_edge),
+		cmocka_unit_test(to_tcp__burst__nothing_lost),
 		cmocka_unit_test(to_tcp__stream_full__drops_counts_and_serves_others),
 		cmocka_unit_test(to_tcp__stream_full__socket_is_asked_twice_a_round),
 		cmocka_unit_test(connection_ends__each_way__tunnel_and_tag_close_once),

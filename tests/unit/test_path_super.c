@@ -264,7 +264,10 @@ static void from_inside__stream_full_amid_a_superpacket__rest_is_dropped(void **
 
 	(void)state;
 	c->send_room = 0;
-	for (int i = 0; i < SUPERS; i++)
+	push_super(b, slow, MOST, 10);
+	assert_int_equal(bed_from_inside(b), -EAGAIN);
+	b->now += LW_STREAM_WAIT_US; /* for more than a burst */
+	for (int i = 1; i < SUPERS; i++)
 		push_super(b, slow, MOST, 10);
 	push_super(b, other, 4, 10);
 	assert_int_equal(bed_from_inside(b), -EAGAIN);
