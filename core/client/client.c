@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "client/resolve.h"
-#include "client/txqueue.h"
 #include "control/control.h"
 #include "module/value.h"
 #include "worker/engine.h"
@@ -23,12 +22,6 @@
 #define LINE_EVERY_US (1 * LW_US_PER_S)
 /* what the system uses inside unless the inside module is told otherwise: wire.md 8.4 */
 #define TUN_ADDRESS 0x64400006u
-/*
- * Packets that may wait for a TCP session. Over 200 Mbit/s and 20 ms the longest waits of a ping
- * beside a transfer were 60 ms with 32 superpackets, 135 to 225 with 500, for 2 % of the rate.
- */
-#define TCP_QUEUE_SUPER  32u
-#define TCP_QUEUE_SINGLE 500u
 
 struct client {
 	const struct lw_client_plan *plan;
@@ -43,8 +36,6 @@ struct client {
 	uint64_t lane_rotate_us;
 	int result;
 	const char *tun_name; /* NULL: the inside is no device */
-	bool own_queue;       /* its queue has the length that the configuration asks for */
-	struct lw_txqueue txqueue;
 	struct lw_target targets[LW_CLIENT_SERVERS];
 	uint32_t n_targets;
 	struct lw_addr routed[LW_CLIENT_SERVERS]; /* servers that have their host route */
@@ -228,26 +219,6 @@ static void begin(struct client *c)
 	}
 }
 
-/* A session over TCP bears a short queue only. */
-static void fit_queue(struct client *c)
-{
-	bool super = (c->engine.cores->path.inside_caps.flags & LW_CAP_TSO) != 0;
-	int r;
-
-	if (c->tun_name == NULL || c->own_queue)
-		return;
-	if (c->online_target.tcp)
-		r = lw_txqueue_shorten(&c->txqueue, c->tun_name,
-		                       super ? TCP_QUEUE_SUPER : TCP_QUEUE_SINGLE);
-	else
-		r = lw_txqueue_restore(&c->txqueue);
-	if (r < 0)
-		lw_log_write(LW_LOG_WARN, WHO,
-		             "cannot set the queue length of %s: %s; expect long round trips "
-		             "beside transfers over TCP",
-		             c->tun_name, strerror(-r));
-}
-
 static void on_online(struct lw_mail *m)
 {
 	struct client *c = CLIENT_OF(m, online);
@@ -263,7 +234,6 @@ static void on_online(struct lw_mail *m)
 		give_up(c, r);
 		return;
 	}
-	fit_queue(c);
 	lw_log_write(LW_LOG_NOTICE, WHO, "connected to %s://%s in %llu ms, %s %s %s",
 	             c->online_target.tcp ? "tcp" : "udp",
 	             lw_addr_format(&c->online_target.addr, text),
@@ -367,9 +337,7 @@ static void learn_device(struct client *c, const struct lw_module *m, const void
 {
 	const struct lw_addr *address = lw_value_member(m->options, opts, "address", LW_OPT_PREFIX);
 	const char *const *name = lw_value_member(m->options, opts, "name", LW_OPT_STRING);
-	const int64_t *queue = lw_value_member(m->options, opts, "queue_length", LW_OPT_INT);
 
-	c->own_queue = queue != NULL && *queue != 0;
 	c->tun_name = name != NULL ? *name : NULL;
 	c->engine.cores->path.tun_address =
 		address != NULL && address->family == 4 ? *address : lw_addr_ipv4(TUN_ADDRESS, 0);
@@ -535,7 +503,6 @@ static void finish(struct client *c)
 
 	if (c->netconf != NULL && lw_netconf_restore(c->netconf, &ignored) < 0)
 		lw_log_write(LW_LOG_WARN, WHO, "%s", ignored.text);
-	(void)lw_txqueue_restore(&c->txqueue);
 	if (c->engine.running)
 		lw_engine_call(&c->engine, 0, &c->stop);
 	lw_engine_join(&c->engine);

@@ -12,8 +12,6 @@
 #define STREAM_IOV 20u
 /* bytes that wait for their session's turn while a client still reads its inside */
 #define SPACED_MAX (256u << 10)
-/* what a packet may need in a stream beyond its own bytes */
-#define STREAM_RECORD_EXTRA 128u
 
 /* --- from tunnels to sockets --- */
 
@@ -98,22 +96,6 @@ void lw_path_flush_outside(struct lw_path *p, uint64_t at)
 	flush_senders(p, at);
 }
 
-/*
- * A client's stream that is full; its socket's edge will make room. Reading goes on when half of it
- * is free again. A server's inside serves others and does not wait for a stream.
- */
-static bool stream_waits(const struct lw_path *p, const struct lw_packet *pkt)
-{
-	const struct lw_tunnel *t = lw_path_tunnel(pkt);
-	uint32_t one = pkt->gso_size > 0 ? pkt->gso_size + (uint32_t)LW_SEG_HEADER_MAX : pkt->len;
-
-	if (p->role_kind != LW_ROLE_CLIENT || !t->is_stream || t->state != LW_TUNNEL_ONLINE)
-		return false;
-	return t->stream.used > LW_STREAM_MAX / 2 ||
-	       (t->stream.used > 0 &&
-	        lw_stream_room(&t->stream, false) < one + STREAM_RECORD_EXTRA);
-}
-
 /* Enough waits for its session's turn: more would only wait elsewhere. A server's inside serves
  * others and does not wait for one session. */
 static bool spacing_waits(const struct lw_path *p, const struct lw_sender *s)
@@ -130,7 +112,7 @@ bool lw_path_paused(const struct lw_path *p)
 		if (!p->ports[i].tcp && (s->blocked || spacing_waits(p, s)))
 			return true;
 	}
-	return p->next < p->out->n && stream_waits(p, &p->out->pkt[p->next]);
+	return false;
 }
 
 uint64_t lw_path_deadline(const struct lw_path *p)
@@ -251,20 +233,6 @@ static void make_room(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
 	lw_path_flush_outside(p, at);
 }
 
-/*
- * What a server's stream cannot take is lost, so it is written before it must refuse. A segment has
- * its headers, the frame and the record on top of its part of the packet: less than a quarter.
- * Frames that have gathered come first.
- */
-static bool may_be_refused(const struct lw_path *p, const struct lw_packet *pkt)
-{
-	const struct lw_tunnel *t = lw_path_tunnel(pkt);
-
-	return p->role_kind == LW_ROLE_SERVER && t->is_stream && t->stream.used > 0 &&
-	       lw_stream_room(&t->stream, false) <
-	               p->record->len + pkt->len + pkt->len / 4 + STREAM_RECORD_EXTRA;
-}
-
 /* Begins with the segments of a packet, none of which may be larger than the tunnel carries. */
 static bool cut(struct lw_path *p, struct lw_packet *pkt, uint64_t at)
 {
@@ -281,8 +249,6 @@ static int transmit_one(struct lw_path *p, struct lw_packet *pkt, struct lw_sink
 	uint32_t first;
 	int r;
 
-	if (may_be_refused(p, pkt))
-		make_room(p, t, at);
 	if (!p->seg_open && !cut(p, pkt, at)) {
 		lw_path_add(&p->counters.inside_invalid, 1);
 		return 0;
@@ -293,24 +259,32 @@ static int transmit_one(struct lw_path *p, struct lw_packet *pkt, struct lw_sink
 	return r;
 }
 
-/* The packets of one tunnel that follow each other. False: no room; the packet waits as it is. */
+/*
+ * The packets of one tunnel that follow each other. False: no room; the packet waits as it is.
+ *
+ * A full stream is no reason to wait. The inside would then queue in front of us, where neither
+ * its bytes nor its time can be bounded and where every packet waits, those of other tunnels too:
+ * so what the stream cannot take is lost, as at any full queue of a network.
+ */
 static bool transmit_some(struct lw_path *p, struct lw_tunnel *t, uint64_t at)
 {
 	struct lw_sink k = lw_path_sink_as_is(p, t);
 	uint32_t stuck = UINT32_MAX; /* the segment that found no room before */
+	bool full = false;           /* nor did it when all was written that could be */
 
 	while (p->next < p->out->n && lw_path_tunnel(&p->out->pkt[p->next]) == t) {
 		int r = transmit_one(p, &p->out->pkt[p->next], &k, at);
 
-		if (r == -EAGAIN && p->seg.next != stuck) {
+		if (r == -EAGAIN && !full && p->seg.next != stuck) {
 			p->seg_open = true;
 			stuck = p->seg.next;
 			make_room(p, t, at);
-			if (lw_path_paused(p))
+			if (!t->is_stream && lw_path_paused(p))
 				return false;
 			continue;
 		}
-		if (r == -EAGAIN) /* nothing that it could wait for */
+		full = r == -EAGAIN;
+		if (full)
 			lw_count_n(&p->sessions,
 			           t->is_stream ? LW_CTR_STREAM_FULL : LW_CTR_SINK_FULL,
 			           p->seg.count - p->seg.next);

@@ -225,7 +225,7 @@ void lw_path_drop(struct lw_path *p, struct lw_tunnel *t);
 /* lw_path_flush() - send what the last calls made, then destroy what they closed */
 void lw_path_flush(struct lw_path *p, uint64_t at);
 
-/* lw_path_paused() - an outside socket is full: the inside is not read until it has taken
+/* lw_path_paused() - a socket for datagrams is full: the inside is not read until it has taken
  * something, or what waits for it was dropped */
 bool lw_path_paused(const struct lw_path *p);
 

@@ -6,15 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* data that may wait for as long as it takes */
+#define QUEUE_MAX ((size_t)LW_STREAM_MAX - LW_STREAM_CONTROL)
+
 static_assert(sizeof(struct lw_chunk) == LW_CHUNK_BYTES, "a chunk is a power of two");
 
-static struct lw_chunk *take_chunk(struct lw_chunk_pool *pool)
+static struct lw_chunk *take_chunk(struct lw_chunk_pool *pool, uint64_t now_us)
 {
 	struct lw_chunk *c = pool->free;
 
 	pool->free = c->next;
 	pool->n_free--;
 	c->next = NULL;
+	c->since_us = now_us;
 	c->start = 0;
 	c->end = 0;
 	return c;
@@ -51,7 +55,19 @@ void lw_chunk_pool_fini(struct lw_chunk_pool *pool)
 
 void lw_stream_init(struct lw_stream *s, struct lw_chunk_pool *pool)
 {
-	*s = (struct lw_stream){ .pool = pool };
+	*s = (struct lw_stream){ .pool = pool, .limit = QUEUE_MAX };
+}
+
+/* A burst that has waited too long may not grow any more; what is sent of it does not come back. */
+void lw_stream_tell_time(struct lw_stream *s, uint64_t now_us)
+{
+	size_t held = s->used > QUEUE_MAX ? s->used : QUEUE_MAX;
+
+	s->now_us = now_us;
+	if (s->head == NULL || now_us - s->head->since_us < LW_STREAM_WAIT_US)
+		s->limit = LW_STREAM_BURST;
+	else if (s->limit > held)
+		s->limit = held;
 }
 
 void lw_stream_fini(struct lw_stream *s)
@@ -61,20 +77,22 @@ void lw_stream_fini(struct lw_stream *s)
 }
 
 /* The last eighth of a pool is for streams that hold little: peers that do not read cannot keep it
- * from those that do, or that log in. */
-static size_t free_chunks(const struct lw_stream *s)
+ * from those that do, or that log in. Nor do bursts keep half of it from everybody's queues. */
+static size_t free_chunks(const struct lw_stream *s, bool control)
 {
 	const struct lw_chunk_pool *pool = s->pool;
 	uint32_t reserve = s->used < LW_STREAM_CONTROL ? 0 : pool->n / 8;
 
+	if (s->used >= QUEUE_MAX && !control)
+		reserve = pool->n / 2;
 	return pool->n_free > reserve ? pool->n_free - reserve : 0;
 }
 
 size_t lw_stream_room(const struct lw_stream *s, bool control)
 {
-	size_t limit = control ? LW_STREAM_MAX : LW_STREAM_MAX - LW_STREAM_CONTROL;
+	size_t limit = control ? s->limit + LW_STREAM_CONTROL : s->limit;
 	size_t left = s->used < limit ? limit - s->used : 0;
-	size_t memory = tail_room(s) + free_chunks(s) * sizeof(s->tail->data);
+	size_t memory = tail_room(s) + free_chunks(s, control) * sizeof(s->tail->data);
 
 	return left < memory ? left : memory;
 }
@@ -87,7 +105,7 @@ int lw_stream_append(struct lw_stream *s, const uint8_t *p, size_t len)
 		size_t n = tail_room(s);
 
 		if (n == 0) {
-			struct lw_chunk *c = take_chunk(s->pool);
+			struct lw_chunk *c = take_chunk(s->pool, s->now_us);
 
 			if (s->tail != NULL)
 				s->tail->next = c;

@@ -4,15 +4,6 @@
 
 #include "session/tunnel_priv.h"
 
-/* Where a stream is full a client's inside waits; a server's serves others and must not. */
-static int no_room(struct lw_tunnel *t, const struct lw_seg *g)
-{
-	if (!t->is_stream || t->conf->role == LW_ROLE_CLIENT)
-		return -EAGAIN;
-	lw_count_n(t->counters, LW_CTR_STREAM_FULL, g->count - g->next);
-	return 0;
-}
-
 static void count_packet(struct lw_tunnel *t, uint32_t len)
 {
 	t->tx_packets++;
@@ -45,7 +36,7 @@ static int send_each(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct 
 		uint8_t *p;
 
 		if (!lw_out_room(t, k, bytes, false))
-			return no_room(t, g);
+			return -EAGAIN;
 		p = lw_seg_expose(g, &len);
 		if (p == NULL)
 			break;
@@ -88,7 +79,7 @@ static int gather(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_
 			lw_tunnel_tx_end(t, at, k);
 		if (!lw_out_room(t, k, r->len + frame, false)) {
 			lw_tunnel_tx_end(t, at, k);
-			return no_room(t, g);
+			return -EAGAIN;
 		}
 		p = r->data + r->len + LW_FRAME_DATA_HEADER;
 		len = lw_seg_copy(g, p, frame - LW_FRAME_DATA_HEADER);
@@ -112,7 +103,9 @@ int lw_tunnel_tx(struct lw_tunnel *t, struct lw_seg *g, uint64_t at, struct lw_s
 {
 	if (t->state != LW_TUNNEL_ONLINE || t->broken)
 		return 0;
-	if (!t->is_stream) {
+	if (t->is_stream) {
+		lw_stream_tell_time(&t->stream, at);
+	} else {
 		lw_lane_rotate(t, at, k);
 		if (lw_lane_takes(t, lw_seg_len_max(g)) && lw_lane_tx(t, g, at, k) == -EAGAIN)
 			return -EAGAIN;

@@ -84,6 +84,8 @@ full_rows() {
 		done
 	done
 	echo "laneway all udp slow down 1 1"
+	echo "plain none none slow up 1 1"
+	echo "laneway all tcp slow up 1 1"
 	echo "plain none none slow down 4 1"
 	echo "laneway all tcp slow down 4 1"
 }

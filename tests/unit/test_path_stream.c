@@ -77,12 +77,29 @@ static void to_tcp__short_writes__arrive_whole_and_in_order(void **state)
 	}
 }
 
+static void edge(struct path_bed *b, const struct bed_peer *peer)
+{
+	struct lw_sink k = lw_path_sink(&b->path, peer->t); /* as the worker does */
+
+	lw_path_after(&b->path, peer->t, &k);
+	lw_path_flush(&b->path, b->now);
+}
+
+static int read_inside(struct path_bed *b)
+{
+	int r;
+
+	do {
+		r = bed_from_inside(b);
+	} while (r == 0);
+	return r;
+}
+
 static void to_tcp__socket_full__waits_for_the_edge(void **state)
 {
 	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
 	struct bed_peer *peer = bed_join(b, true);
 	struct bed_conn *c = bed_conn_of(b, peer);
-	struct lw_sink k;
 
 	(void)state;
 	c->send_room = 1000;
@@ -94,9 +111,7 @@ static void to_tcp__socket_full__waits_for_the_edge(void **state)
 	lw_path_flush(&b->path, b->now);
 	assert_int_equal(c->send_calls, 2);
 	c->send_room = UINT64_MAX;
-	k = lw_path_sink(&b->path, peer->t); /* what the worker does at the edge */
-	lw_path_after(&b->path, peer->t, &k);
-	lw_path_flush(&b->path, b->now);
+	edge(b, peer);
 	bed_deliver(b);
 	bed_assert_marks(&peer->got, "abc");
 	bed_destroy(b);
@@ -108,74 +123,86 @@ static void fill(struct path_bed *b, const struct bed_peer *peer, uint32_t n)
 		bed_inside(b, peer, 1300, 'x');
 }
 
-static void to_tcp__client_stream_full__inside_waits_and_nothing_is_lost(void **state)
+/* A socket that has taken nothing for longer than a burst may wait. */
+static void stick(struct path_bed *b, const struct bed_peer *peer)
 {
-	struct path_bed *b = bed_create(LW_ROLE_CLIENT, CHUNKS);
-	struct bed_peer *peer = bed_join(b, true);
-	struct bed_conn *c = bed_conn_of(b, peer);
-	struct lw_sink k;
-	uint32_t left;
-	int r;
-
-	(void)state;
-	c->send_room = 0;
-	fill(b, peer, 300); /* 390,000 bytes into a stream of 262,144 */
-	do {
-		r = bed_from_inside(b);
-	} while (r == 0);
-	assert_int_equal(r, -EBUSY);
-	assert_true(peer->t->stream.used > LW_STREAM_MAX / 2);
-	assert_true(peer->t->stream.used <= LW_STREAM_MAX - LW_STREAM_CONTROL);
-	assert_true(peer->wants > 0);
-	left = b->inside_in.n;
-	assert_true(left > 0);
-	assert_int_equal(bed_from_inside(b), -EBUSY);
-	assert_int_equal(b->inside_in.n, left);
-	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
-	c->send_room = 50000; /* room for some, but half of it must be free */
-	k = lw_path_sink(&b->path, peer->t);
-	lw_path_after(&b->path, peer->t, &k);
-	lw_path_flush(&b->path, b->now);
-	assert_int_equal(bed_from_inside(b), -EBUSY);
-	assert_int_equal(b->inside_in.n, left);
-	c->send_room = UINT64_MAX;
-	k = lw_path_sink(&b->path, peer->t);
-	lw_path_after(&b->path, peer->t, &k);
-	lw_path_flush(&b->path, b->now);
-	do {
-		r = bed_from_inside(b);
-	} while (r == 0);
-	assert_int_equal(r, -EAGAIN);
-	bed_deliver(b);
-	assert_int_equal(peer->got.n, 300);
-	bed_destroy(b);
+	bed_conn_of(b, peer)->send_room = 0;
+	bed_inside(b, peer, 1300, 'x');
+	assert_int_equal(read_inside(b), -EAGAIN);
+	b->now += LW_STREAM_WAIT_US;
 }
 
-static void to_tcp__server_stream_full__drops_counts_and_serves_others(void **state)
+/* More than a queue may hold, for a socket that is full for a moment only. */
+static void to_tcp__burst__nothing_lost(void **state)
+{
+	(void)state;
+	for (int client = 0; client < 2; client++) {
+		struct path_bed *b = bed_create(client ? LW_ROLE_CLIENT : LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *peer = bed_join(b, true);
+
+		bed_conn_of(b, peer)->send_room = 0;
+		for (int i = 0; i < 3; i++) {
+			fill(b, peer, 100);
+			assert_int_equal(read_inside(b), -EAGAIN);
+			b->now += LW_STREAM_WAIT_US / 4;
+		}
+		assert_true(peer->t->stream.used > LW_STREAM_MAX);
+		bed_conn_of(b, peer)->send_room = UINT64_MAX;
+		edge(b, peer);
+		bed_deliver(b);
+		assert_int_equal(peer->got.n, 300);
+		assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
+		bed_destroy(b);
+	}
+}
+
+/* The inside serves others, and who waits there waits longer than in the stream. */
+static void to_tcp__stream_full__drops_counts_and_serves_others(void **state)
+{
+	(void)state;
+	for (int client = 0; client < 2; client++) {
+		struct path_bed *b = bed_create(client ? LW_ROLE_CLIENT : LW_ROLE_SERVER, CHUNKS);
+		struct bed_peer *stuck = bed_join(b, true);
+		struct bed_peer *other = bed_join(b, true);
+		uint64_t kept;
+
+		stick(b, stuck);
+		fill(b, stuck, 299);
+		assert_int_equal(read_inside(b), -EAGAIN); /* never -EBUSY */
+		assert_false(lw_path_paused(&b->path));
+		assert_true(stuck->t->stream.used <= LW_STREAM_MAX - LW_STREAM_CONTROL);
+		kept = stuck->t->tx_packets;
+		assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 300 - kept);
+		assert_in_range(kept, 170, 176);
+		stuck->listed = false; /* a client has one tunnel: now it is the other */
+		bed_inside(b, other, 1300, 'a');
+		assert_int_equal(read_inside(b), -EAGAIN);
+		stuck->listed = true;
+		bed_conn_of(b, stuck)->send_room = UINT64_MAX;
+		edge(b, stuck);
+		bed_deliver(b);
+		bed_assert_marks(&other->got, "a");
+		assert_int_equal(stuck->got.n, kept);
+		bed_destroy(b);
+	}
+}
+
+/* What does not go need not be tried with every packet. */
+static void to_tcp__stream_full__socket_is_asked_twice_a_round(void **state)
 {
 	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
-	struct bed_peer *stuck = bed_join(b, true);
-	struct bed_peer *other = bed_join(b, true);
-	struct bed_peer *udp = bed_join(b, false);
-	uint64_t kept;
-	int r;
+	struct bed_peer *peer = bed_join(b, true);
+	struct bed_conn *c = bed_conn_of(b, peer);
+	uint32_t before;
 
 	(void)state;
-	bed_conn_of(b, stuck)->send_room = 0;
-	fill(b, stuck, 300);
-	bed_inside(b, other, 1300, 'a');
-	bed_inside(b, udp, 1300, 'b');
-	do {
-		r = bed_from_inside(b);
-	} while (r == 0);
-	assert_int_equal(r, -EAGAIN); /* never -EBUSY */
-	bed_deliver(b);
-	bed_assert_marks(&other->got, "a");
-	bed_assert_marks(&udp->got, "b");
-	assert_true(stuck->t->stream.used <= LW_STREAM_MAX - LW_STREAM_CONTROL);
-	kept = stuck->t->tx_packets;
-	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 300 - kept);
-	assert_in_range(kept, 170, 176);
+	stick(b, peer);
+	fill(b, peer, 200);
+	assert_int_equal(read_inside(b), -EAGAIN);
+	before = c->send_calls;
+	fill(b, peer, 60); /* fewer than a batch */
+	assert_int_equal(read_inside(b), -EAGAIN);
+	assert_in_range(c->send_calls, before, before + 2);
 	bed_destroy(b);
 }
 
@@ -300,75 +327,48 @@ static void tcp_module__takes_more_than_there_is__ends_that_connection(void **st
 	}
 }
 
-static void edge(struct path_bed *b, const struct bed_peer *peer)
-{
-	struct lw_sink k = lw_path_sink(&b->path, peer->t); /* as the worker does */
-
-	lw_path_after(&b->path, peer->t, &k);
-	lw_path_flush(&b->path, b->now);
-}
-
-static int read_inside(struct path_bed *b)
-{
-	int r;
-
-	do {
-		r = bed_from_inside(b);
-	} while (r == 0);
-	return r;
-}
-
 /* The pool is dry long before the stream is full: its socket must give chunks back first. */
-static void to_tcp__client_pool_dry__inside_waits_and_nothing_is_lost(void **state)
+static void to_tcp__pool_dry__socket_gives_back_and_nothing_is_lost(void **state)
 {
 	struct path_bed *b = bed_create(LW_ROLE_CLIENT, 4);
 	struct bed_peer *peer = bed_join(b, true);
 
 	(void)state;
-	bed_conn_of(b, peer)->send_room = 0;
 	fill(b, peer, 80);
-	assert_int_equal(read_inside(b), -EBUSY);
-	assert_true(peer->t->stream.used < LW_STREAM_MAX / 2);
-	assert_true(lw_path_paused(&b->path));
-	bed_conn_of(b, peer)->send_room = 20000;
-	edge(b, peer);
-	assert_false(lw_path_paused(&b->path));
-	assert_int_equal(read_inside(b), -EBUSY);
-	bed_conn_of(b, peer)->send_room = UINT64_MAX;
-	edge(b, peer);
 	assert_int_equal(read_inside(b), -EAGAIN);
 	bed_deliver(b);
 	assert_int_equal(peer->got.n, 80);
+	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 0);
 	bed_destroy(b);
 }
 
 /* Others hold all chunks and no edge of this one's will come: its packets are lost, as on a
  * network.
  */
-static void to_tcp__client_pool_held_by_another__drops_and_goes_on(void **state)
+static void to_tcp__pool_held_by_another__drops_and_goes_on(void **state)
 {
 	struct path_bed *b = bed_create(LW_ROLE_CLIENT, 4);
 	struct bed_peer *stuck = bed_join(b, true);
 	struct bed_peer *other = bed_join(b, true);
+	uint64_t lost;
 
 	(void)state;
 	bed_conn_of(b, stuck)->send_room = 0;
 	fill(b, stuck, 64);
-	assert_int_equal(read_inside(b), -EBUSY);
-	lw_path_flush(&b->path, b->now);
-	bed_clear(&b->inside_in);
-	b->path.next = b->path.rx->n; /* what waited is not the matter here */
+	assert_int_equal(read_inside(b), -EAGAIN);
+	lost = b->path.sessions.n[LW_CTR_STREAM_FULL];
+	assert_in_range(lost, 1, 63);
 	stuck->listed = false;
 	fill(b, other, 3);
 	assert_int_equal(read_inside(b), -EAGAIN);
-	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], 3);
+	assert_int_equal(b->path.sessions.n[LW_CTR_STREAM_FULL], lost + 3);
 	assert_false(lw_path_paused(&b->path));
 	stuck->listed = true;
 	bed_destroy(b);
 }
 
-/* A tunnel that dies while the inside waits for it must not leave it waiting. */
-static void to_tcp__client_connection_dies_while_full__inside_is_read_on(void **state)
+/* A tunnel that dies while its stream is full takes nobody with it. */
+static void to_tcp__connection_dies_while_full__inside_is_read_on(void **state)
 {
 	(void)state;
 	for (int how = 0; how < 3; how++) {
@@ -376,18 +376,17 @@ static void to_tcp__client_connection_dies_while_full__inside_is_read_on(void **
 		struct bed_peer *peer = bed_join(b, true);
 		struct bed_peer *next = bed_join(b, false);
 
-		bed_conn_of(b, peer)->send_room = 0;
+		stick(b, peer);
 		fill(b, peer, 250);
 		if (how == 0) /* in the third batch, when the stream is full: two ended before */
 			bed_conn_of(b, peer)->dies_at = 3;
-		assert_int_equal(read_inside(b), how == 0 ? -EAGAIN : -EBUSY);
+		assert_int_equal(read_inside(b), -EAGAIN);
 		if (how == 1) /* as the keepalive does */
 			lw_path_close(&b->path, peer->t, b->now);
 		if (how == 2)
 			lw_path_drop(&b->path, peer->t);
 		lw_path_flush(&b->path, b->now);
 		assert_null(peer->t);
-		assert_false(lw_path_paused(&b->path));
 		bed_inside(b, next, 100, 'a');
 		assert_int_equal(read_inside(b), -EAGAIN);
 		assert_int_equal(b->inside_in.n, 0);
@@ -490,8 +489,8 @@ static void from_tcp__more_packets_than_the_batch_holds__all_arrive(void **state
 	bed_destroy(b);
 }
 
-/* A server's inside does not wait for a stream, not even when its packet comes to stand first. */
-static void to_tcp__server_stream_full_packet_comes_first__nobody_waits(void **state)
+/* The inside does not wait for a stream, not even when its packet comes to stand first. */
+static void to_tcp__stream_full_packet_comes_first__nobody_waits(void **state)
 {
 	static const struct bed_step full[] = { { -EAGAIN, 0 }, { 0 } };
 	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
@@ -500,7 +499,7 @@ static void to_tcp__server_stream_full_packet_comes_first__nobody_waits(void **s
 	struct bed_peer *other = bed_join(b, true);
 
 	(void)state;
-	bed_conn_of(b, stuck)->send_room = 0;
+	stick(b, stuck);
 	fill(b, stuck, 200);
 	assert_int_equal(read_inside(b), -EAGAIN);
 	bed_udp_port(b)->wire->cap = 3;
@@ -519,6 +518,31 @@ static void to_tcp__server_stream_full_packet_comes_first__nobody_waits(void **s
 	bed_destroy(b);
 }
 
+/* Making room for a stream finds out that the datagrams' socket is full: that is no reason either.
+ */
+static void to_tcp__stream_full_datagrams_blocked__only_they_wait(void **state)
+{
+	static const struct bed_step full[] = { { -EAGAIN, 0 }, { 0 } };
+	struct path_bed *b = bed_create(LW_ROLE_SERVER, CHUNKS);
+	struct bed_peer *stuck = bed_join(b, true);
+	struct bed_peer *udp = bed_join(b, false);
+	struct bed_peer *other = bed_join(b, true);
+
+	(void)state;
+	stick(b, stuck);
+	fill(b, stuck, 200);
+	assert_int_equal(read_inside(b), -EAGAIN);
+	bed_script_set(&b->udp_script, full);
+	bed_inside(b, udp, 100, 'u');
+	fill(b, stuck, 1);
+	bed_inside(b, other, 100, 'a');
+	assert_int_equal(bed_from_inside(b), -EAGAIN); /* the round ends */
+	assert_true(lw_path_paused(&b->path));
+	bed_deliver(b);
+	bed_assert_marks(&other->got, "a");
+	bed_destroy(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -526,19 +550,21 @@ int main(void)
 		cmocka_unit_test(from_tcp__connect_under_way__is_asked_again_later),
 		cmocka_unit_test(to_tcp__short_writes__arrive_whole_and_in_order),
 		cmocka_unit_test(to_tcp__socket_full__waits_for_the_edge),
-		cmocka_unit_test(to_tcp__client_stream_full__inside_waits_and_nothing_is_lost),
-		cmocka_unit_test(to_tcp__server_stream_full__drops_counts_and_serves_others),
+		cmocka_unit_test(to_tcp__burst__nothing_lost),
+		cmocka_unit_test(to_tcp__stream_full__drops_counts_and_serves_others),
+		cmocka_unit_test(to_tcp__stream_full__socket_is_asked_twice_a_round),
 		cmocka_unit_test(connection_ends__each_way__tunnel_and_tag_close_once),
 		cmocka_unit_test(from_tcp__tunnel_closes_within_a_chunk__rest_is_left),
 		cmocka_unit_test(from_tcp__one_never_stops__gives_the_turn_away),
 		cmocka_unit_test(tcp_module__takes_more_than_there_is__ends_that_connection),
-		cmocka_unit_test(to_tcp__client_pool_dry__inside_waits_and_nothing_is_lost),
-		cmocka_unit_test(to_tcp__client_pool_held_by_another__drops_and_goes_on),
-		cmocka_unit_test(to_tcp__client_connection_dies_while_full__inside_is_read_on),
+		cmocka_unit_test(to_tcp__pool_dry__socket_gives_back_and_nothing_is_lost),
+		cmocka_unit_test(to_tcp__pool_held_by_another__drops_and_goes_on),
+		cmocka_unit_test(to_tcp__connection_dies_while_full__inside_is_read_on),
 		cmocka_unit_test(to_tcp__no_buffers__tries_again_in_a_millisecond),
 		cmocka_unit_test(to_tcp__pool_held_by_peers_that_do_not_read__others_go_on),
 		cmocka_unit_test(from_tcp__more_packets_than_the_batch_holds__all_arrive),
-		cmocka_unit_test(to_tcp__server_stream_full_packet_comes_first__nobody_waits),
+		cmocka_unit_test(to_tcp__stream_full_packet_comes_first__nobody_waits),
+		cmocka_unit_test(to_tcp__stream_full_datagrams_blocked__only_they_wait),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,8 @@
 
 #include "unit/test.h"
 
-#define CHUNK_DATA ((size_t)LW_CHUNK_BYTES - 16)
+#define CHUNK_DATA ((size_t)LW_CHUNK_BYTES - 24)
+#define QUEUE_MAX  ((size_t)LW_STREAM_MAX - LW_STREAM_CONTROL)
 
 struct fixture {
 	struct lw_chunk_pool pool;
@@ -156,6 +157,93 @@ static void room__data_and_control__differ_by_the_reserve(void **state)
 	close_fixture(&f);
 }
 
+/* 1 MiB at a time of 100, and what is left of it later */
+static void open_burst(struct fixture *f)
+{
+	open_fixture(f, 600);
+	lw_stream_tell_time(&f->s, 100);
+	assert_int_equal(lw_stream_room(&f->s, false), LW_STREAM_BURST);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(append(&f->s, i << 18, 1 << 18), 0);
+}
+
+static void burst__first_byte_waits_shortly__more_than_a_queue(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_burst(&f);
+	lw_stream_tell_time(&f.s, 100 + LW_STREAM_WAIT_US - 1);
+	assert_int_equal(lw_stream_room(&f.s, false), LW_STREAM_BURST - (1 << 20));
+	assert_int_equal(lw_stream_room(&f.s, true),
+	                 LW_STREAM_BURST - (1 << 20) + LW_STREAM_CONTROL);
+	close_fixture(&f);
+}
+
+/* It drains to what a queue may be, and the reserve for control frames stays the same until then.
+ */
+static void burst__first_byte_waits_long__not_larger_any_more(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_burst(&f);
+	lw_stream_tell_time(&f.s, 100 + LW_STREAM_WAIT_US);
+	assert_int_equal(lw_stream_room(&f.s, false), 0);
+	assert_int_equal(lw_stream_room(&f.s, true), LW_STREAM_CONTROL);
+	assert_int_equal(append(&f.s, 0, 1000), 0); /* a control frame does not make it larger */
+	lw_stream_tell_time(&f.s, 200 + LW_STREAM_WAIT_US);
+	assert_int_equal(lw_stream_room(&f.s, true), LW_STREAM_CONTROL - 1000);
+	lw_stream_consume(&f.s, 1 << 19);
+	lw_stream_tell_time(&f.s, 300 + LW_STREAM_WAIT_US);
+	assert_int_equal(lw_stream_room(&f.s, false), 0);
+	assert_int_equal(lw_stream_room(&f.s, true), LW_STREAM_CONTROL);
+	lw_stream_consume(&f.s, f.s.used - QUEUE_MAX + 10);
+	lw_stream_tell_time(&f.s, 400 + LW_STREAM_WAIT_US);
+	assert_int_equal(lw_stream_room(&f.s, false), 10);
+	assert_int_equal(lw_stream_room(&f.s, true), 10 + LW_STREAM_CONTROL);
+	close_fixture(&f);
+}
+
+/* What counts is the byte that is first now. */
+static void burst__old_bytes_sent__may_grow_again(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_burst(&f);
+	lw_stream_tell_time(&f.s, 100 + LW_STREAM_WAIT_US / 2);
+	assert_int_equal(append(&f.s, 0, 1 << 18), 0);
+	lw_stream_tell_time(&f.s, 100 + LW_STREAM_WAIT_US);
+	assert_int_equal(lw_stream_room(&f.s, false), 0);
+	lw_stream_consume(&f.s, (1 << 20) + CHUNK_DATA); /* the chunk that holds both, too */
+	lw_stream_tell_time(&f.s, 100 + LW_STREAM_WAIT_US);
+	assert_int_equal(lw_stream_room(&f.s, false), LW_STREAM_BURST - f.s.used);
+	close_fixture(&f);
+}
+
+static void burst__pool_half_used__no_larger_than_a_queue(void **state)
+{
+	struct fixture f;
+	struct lw_stream other;
+
+	(void)state;
+	open_fixture(&f, 40);
+	lw_stream_tell_time(&f.s, 100);
+	for (size_t i = 0; i < 20; i++)
+		assert_int_equal(append(&f.s, 0, CHUNK_DATA), 0);
+	assert_int_equal(lw_stream_room(&f.s, false), 0);
+	assert_int_equal(lw_stream_room(&f.s, true), (20 - 40 / 8) * CHUNK_DATA);
+	lw_stream_init(&other, &f.pool);
+	lw_stream_tell_time(&other, 100);
+	assert_int_equal(lw_stream_room(&other, false), 20 * CHUNK_DATA);
+	assert_int_equal(append(&other, 0, LW_STREAM_CONTROL), 0);
+	assert_int_equal(lw_stream_room(&other, false),
+	                 (17 - 40 / 8 + 1) * CHUNK_DATA - LW_STREAM_CONTROL % CHUNK_DATA);
+	lw_stream_fini(&other);
+	close_fixture(&f);
+}
+
 static void room__few_chunks__what_memory_has(void **state)
 {
 	struct fixture f;
@@ -282,6 +370,10 @@ int main(void)
 		cmocka_unit_test(append__nothing__takes_no_chunk),
 		cmocka_unit_test(append__no_room__nothing_appended),
 		cmocka_unit_test(room__data_and_control__differ_by_the_reserve),
+		cmocka_unit_test(burst__first_byte_waits_shortly__more_than_a_queue),
+		cmocka_unit_test(burst__first_byte_waits_long__not_larger_any_more),
+		cmocka_unit_test(burst__old_bytes_sent__may_grow_again),
+		cmocka_unit_test(burst__pool_half_used__no_larger_than_a_queue),
 		cmocka_unit_test(room__few_chunks__what_memory_has),
 		cmocka_unit_test(peek__fewer_pieces_than_chunks__the_first_ones),
 		cmocka_unit_test(consume__part_and_all__chunks_given_back),
