@@ -146,7 +146,8 @@ bool lw_tls_ctx_uses_rsa(const struct lw_tls_ctx *ctx);
 int lw_tls_create(struct lw_tls_ctx *ctx, enum lw_tls_transport transport, unsigned outside_mtu,
                   struct lw_tls **ret_tls);
 
-/* lw_tls_destroy() - wipe and free; sends nothing; NULL is fine */
+/* lw_tls_destroy() - wipe and free; sends nothing; NULL is fine. Where lw_tls_records_use() was in
+ * force for its records, on that thread, or after it has ended */
 void lw_tls_destroy(struct lw_tls *t);
 
 /**

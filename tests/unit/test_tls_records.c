@@ -134,6 +134,36 @@ static void data__few_records__left_to_the_library(void **state)
 	pair_close(p);
 }
 
+/* With a callback the library keeps every message of a handshake before it reads it. */
+static void handshake__lossy_network__every_seed_completes(void **state)
+{
+	(void)state;
+	for (unsigned seed = 1; seed <= 60; seed++) {
+		struct pair *p =
+			pair_open(LW_TLS_DGRAM, ctxs.server, ctxs.client, seed % 2 ? 1500 : 576);
+		uint64_t end = p->now_us + 13000000;
+
+		p->end[0].records = bed[0].records;
+		p->end[1].records = bed[1].records;
+		p->net = (struct pair_net){ .seed = seed,
+			                    .loss_percent = 35,
+			                    .dup_percent = 10,
+			                    .copies = 3,
+			                    .jitter_us = 5000 };
+		pair_start(p);
+		while (!(p->end[0].done && p->end[1].done) && p->now_us < end)
+			pair_run(p, p->now_us + 1000);
+		if (!p->end[0].done || !p->end[1].done)
+			fail_msg("seed %u: errors %d %d", seed, p->end[0].error, p->end[1].error);
+		p->net = (struct pair_net){ .seed = seed };
+		pair_run(p, p->now_us + 1000000);
+		warm_up(p);
+		send_records(p, PAIR_SERVER, 100, 1);
+		pair_close(p);
+	}
+	assert_true(counts(PAIR_SERVER).sealed >= 60);
+}
+
 /* each side begins one, and the other's module must find the new key too */
 static void key_update__either_side__old_keys_go(void **state)
 {
@@ -431,6 +461,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(data__module_at_either_end__every_size_arrives),
 		CASE(data__few_records__left_to_the_library),
+		CASE(handshake__lossy_network__every_seed_completes),
 		CASE(key_update__either_side__old_keys_go),
 		CASE(key_update__datagrams_out_of_order__as_many_arrive),
 		CASE(sessions__hundreds_alternately__each_has_its_keys),
