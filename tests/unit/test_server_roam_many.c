@@ -435,8 +435,8 @@ static void connect_client(uint32_t i)
 static void begin_server(void)
 {
 	sim.b = bed_create(&sim.net, &(struct bed_plan){ .handshakes_per_s = 1000000 });
-	lw_lane_env_init(&sim.b->engine.cores->path.lane, &lw_fake_cipher_ops, &sim.ciphers[0], NULL,
-	                 &sim.b->engine.cores->random);
+	lw_lane_env_init(&sim.b->engine.cores->path.lane, &lw_fake_cipher_ops, &sim.ciphers[0],
+	                 NULL, &sim.b->engine.cores->random);
 	sim.b->conf.lane_rotate_us = 900 * LW_US_PER_S;
 	sim.b->conf.key_update_us = 3 * LW_US_PER_S;
 }
