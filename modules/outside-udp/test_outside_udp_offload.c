@@ -191,6 +191,29 @@ static void prepare__kernel_damages_runs__auto_sends_none(void **state)
 	}
 }
 
+/* The core is told of a limit where runs are sent. */
+static void prepare__burst__is_granted_with_runs(void **state)
+{
+	static const struct {
+		int32_t gso;
+		int64_t burst;
+		uint32_t granted;
+	} table[] = { { UDP_ON, 0, 0 }, { UDP_ON, 1, 1 }, { UDP_AUTO, 63, 63 }, { UDP_OFF, 8, 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		struct bed bed;
+
+		bed_create(&bed, NULL, NULL, 0);
+		bed.opts.gso = table[i].gso;
+		bed.opts.burst = table[i].burst;
+		bed.wanted = BOTH;
+		assert_int_equal(bed_prepare(&bed, 1, LW_ROLE_CLIENT), 0);
+		assert_int_equal(bed.caps.burst, table[i].granted);
+		bed_stop(&bed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +222,7 @@ int main(void)
 		cmocka_unit_test_setup(prepare__kernel_lacks_it__auto_says_why_and_on_is_refused,
 		                       wrap_reset),
 		cmocka_unit_test_setup(prepare__host_lacks_it__on_is_refused, wrap_reset),
+		cmocka_unit_test_setup(prepare__burst__is_granted_with_runs, wrap_reset),
 		cmocka_unit_test_setup(prepare__older_host__gets_nothing, wrap_reset),
 		cmocka_unit_test_setup(prepare__kernel_damages_runs__auto_sends_none, wrap_reset),
 	};

@@ -28,7 +28,8 @@ bursty_udp() {
 }
 
 # through_shallow BURST TRAFFIC SECONDS OMITTED: a tunnel with that burst, and that traffic through
-# it; leaves goodput_mbit and lost_per_million of the traffic, and the client's limit and counters
+# it; leaves goodput_mbit and lost_per_million of the traffic, the client's limit and counters, and
+# what its status said of bursts
 through_shallow() {
 	local figures
 	BURST=$1
@@ -50,6 +51,7 @@ through_shallow() {
 			: $e->{sum}{lost_packets} / $e->{sum}{packets};
 		printf "%.0f %.0f", $r->{bits_per_second} / 1e6, $lost * 1e6;' <"$LW_TMP/figures.json") || return 1
 	read -r goodput_mbit lost_per_million <<<"$figures"
+	said=$("$LW_BUILD/lanewayctl" --socket "$LW_TMP/lwc.sock" status | grep -A 2 '^bursts')
 	limit=$(counter lwc burst)
 	shrunk=$(counter lwc bursts_shrunk)
 	spaced=$(counter lwc outside_tx_spaced)

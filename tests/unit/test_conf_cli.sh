@@ -138,6 +138,16 @@ YAML
 expect 78 "c.yaml:6:5: outside: a second module of this kind; one carries all servers
 c.yaml:1:40: servers: 'tcp://vpn.example.net:27690' needs a module for TCP in outside" $c
 
+for burst in 0:'too small; allowed is 1 to 63' 64:'too large; allowed is 1 to 63' \
+	on:'not a number or auto; write one like 1 or 1000'; do
+	cat >c.yaml <<-YAML
+	servers: [udp://vpn.example.net:27690]
+	login: { user: a, password_file: password }
+	outside: [{ module: udp, burst: ${burst%%:*} }]
+	YAML
+	expect 78 "c.yaml:3:33: burst: '${burst%%:*}' is ${burst#*:}" $c
+done
+
 # what the tables print for others
 for program in lanewayd laneway; do
 	"$build/$program" --print-schema >schema.json || bad=$((bad + 1))
