@@ -142,7 +142,7 @@ static void pool_take__own_are_used_up__others_come_from_the_fullest(void **stat
 /* --- several threads --- */
 
 #define THREADS 4
-#define TIMES   100000
+#define TIMES   1000000
 #define MOST    20 /* addresses that one has at a time: together more than there are */
 
 struct tenant {
