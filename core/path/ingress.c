@@ -341,21 +341,22 @@ static bool put_in(struct lw_path *p, const struct lw_packet *pkt)
 	return true;
 }
 
-void lw_path_handed_inside(struct lw_path *p, const struct lw_packet *pkt, uint64_t at)
+bool lw_path_handed_inside(struct lw_path *p, const struct lw_packet *pkt, uint64_t at)
 {
 	bool more = true;
+	bool room = true;
 
 	if (!put_in(p, pkt)) {
 		lw_path_add(&p->counters.handed_dropped, 1);
-		return;
+		return false;
 	}
 	p->handed = true;
 	take_in(p);
 	p->handed = false;
-	while (more) {
+	while (more && room) {
 		more = prepare_out(p);
-		if (!transmit(p, at))
-			break; /* what is left waits as usual */
+		room = transmit(p, at);
 	}
 	lw_path_flush(p, at);
+	return !room;
 }

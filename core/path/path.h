@@ -181,9 +181,15 @@ int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint
  * that ended closes its tunnel */
 int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *t, uint64_t at);
 
-/* lw_path_handed_inside() - another worker has read this packet of a session that is here; what it
- * points to may go after the call */
-void lw_path_handed_inside(struct lw_path *p, const struct lw_packet *pkt, uint64_t at);
+/**
+ * lw_path_handed_inside() - another worker has read this packet of a session that is here
+ *
+ * @pkt: what it points to may go after the call
+ *
+ * Return: true: some of it found no room; lw_path_from_inside() sends that when lw_path_paused()
+ *         says no, although the inside has nothing.
+ */
+bool lw_path_handed_inside(struct lw_path *p, const struct lw_packet *pkt, uint64_t at);
 
 /* lw_path_handed_dgram() - the same of a datagram, or run; an outside of ours has the same sockets
  */

@@ -14,7 +14,7 @@ static void deliver(struct lw_mail *m)
 	struct lw_core *c = parcel->to;
 
 	if (parcel->port == LW_PARCEL_INSIDE)
-		lw_path_handed_inside(&c->path, &parcel->pkt, c->now_us);
+		lw_core_handed_inside(c, &parcel->pkt);
 	else
 		lw_path_handed_dgram(&c->path, &c->path.ports[parcel->port], &parcel->pkt,
 		                     c->now_us);

@@ -86,6 +86,18 @@ static void forget_ready(struct lw_core *c, struct lw_watch *gone)
 	gone->ready = false;
 }
 
+static void make_inside_ready(struct lw_core *c)
+{
+	for (size_t i = 0; i <= c->by_fd.mask; i++) {
+		for (struct lw_hash_node *n = c->by_fd.slots[i]; n != NULL; n = n->next) {
+			struct lw_watch *w = lw_hash_owner(n, struct lw_watch, fd_node);
+
+			if (w->attach->kind == LW_ATTACH_INSIDE)
+				make_ready(c, w);
+		}
+	}
+}
+
 /* --- watches --- */
 
 static int arm(struct lw_core *c, struct lw_watch *w, int op, bool writing)
@@ -426,6 +438,12 @@ void lw_core_hand_over(struct lw_core *c, uint32_t worker, uint32_t port, const 
 	uint64_t *counter = r < 0 ? &counters->handed_over_dropped : &counters->handed_over;
 
 	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
+}
+
+void lw_core_handed_inside(struct lw_core *c, const struct lw_packet *p)
+{
+	if (lw_path_handed_inside(&c->path, p, c->now_us))
+		make_inside_ready(c);
 }
 
 /* --- life --- */

@@ -119,6 +119,10 @@ void lw_core_untimed(struct lw_core *c, struct lw_timed *rec);
 void lw_core_hand_over(struct lw_core *c, uint32_t worker, uint32_t port,
                        const struct lw_packet *p);
 
+/* lw_core_handed_inside() - worker's thread: another one has read this packet for a session here;
+ * what of it finds no room is sent as what the inside gave */
+void lw_core_handed_inside(struct lw_core *c, const struct lw_packet *p);
+
 /* lw_core_round() - one round, waiting at most max_wait_us, and a minute; for the thread and tests
  */
 int lw_core_round(struct lw_core *c, uint64_t max_wait_us);

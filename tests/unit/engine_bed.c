@@ -44,6 +44,15 @@ static void note(const struct eb_inst *i, const char *what)
 	strcat(log, " ");
 }
 
+static void note_on(const struct eb_inst *i, const char *what, const struct lw_worker *w)
+{
+	char *log = i->bed->log;
+
+	note(i, what);
+	if (i->bed->workers > 1)
+		(void)snprintf(log + strlen(log) - 1, 4, "%u ", (unsigned)w->index % 10);
+}
+
 /* --- life --- */
 
 static int refuse(const struct eb_inst *i, int r, const char *text, struct lw_err *err)
@@ -73,7 +82,7 @@ static int eb_prepare(void *inst, const struct lw_env *env, struct lw_caps *ret_
 	note(i, "prepare");
 	assert_int_equal(env->size, sizeof(*env));
 	assert_int_equal(env->role, LW_ROLE_CLIENT);
-	assert_int_equal(env->workers, 1);
+	assert_int_equal(env->workers, i->bed->workers);
 	assert_int_equal(env->inside_mtu, EB_MTU);
 	i->wanted = lw_env_caps_wanted(env);
 	if (i->prepare_r != 0)
@@ -88,14 +97,14 @@ static int eb_worker_start(void *inst, struct lw_worker *w, void **ret_state, st
 {
 	struct eb_inst *i = inst;
 
-	note(i, "start");
+	note_on(i, "start", w);
 	assert_int_equal(w->size, sizeof(*w));
 	assert_ptr_equal(w->host, i->host);
-	if (i->start_r != 0)
+	if (i->start_r != 0 && w->index == i->start_at)
 		return refuse(i, i->start_r, "cannot start", err);
 	i->w = w;
 	*ret_state = i;
-	if (i->letter == 'C' && i->bed->inside_fd >= 0)
+	if (i->letter == 'C' && i->bed->inside_fd >= 0 && w->index == i->bed->inside_at)
 		return i->host->watch(i->host, w, i->bed->inside_fd, 0);
 	return 0;
 }
@@ -105,8 +114,8 @@ static void eb_worker_stop(void *inst, struct lw_worker *w)
 	const struct eb_inst *i = inst;
 
 	assert_ptr_equal(w->state, i);
-	note(i, "stop");
-	if (i->letter == 'C' && i->bed->inside_fd >= 0)
+	note_on(i, "stop", w);
+	if (i->letter == 'C' && i->bed->inside_fd >= 0 && w->index == i->bed->inside_at)
 		i->host->unwatch(i->host, w, i->bed->inside_fd);
 }
 
@@ -221,11 +230,10 @@ const struct lw_module eb_least = { .magic = LW_ABI_MAGIC,
 
 static void on_stop(struct lw_mail *m)
 {
-	struct engine_bed *b =
-		(struct engine_bed *)(void *)((char *)m - offsetof(struct engine_bed, stop));
+	struct eb_stop *s = (struct eb_stop *)(void *)m;
 
-	b->stops++;
-	b->engine.cores->stop = true;
+	(void)__atomic_add_fetch(&s->bed->stops, 1, __ATOMIC_RELAXED);
+	s->bed->engine.cores[s->worker].stop = true;
 }
 
 struct engine_bed *eb_create(void)
@@ -237,7 +245,9 @@ struct engine_bed *eb_create(void)
 		b->insts[i] = (struct eb_inst){ .bed = b, .letter = (char)('A' + i) };
 		b->opts[i].inst = &b->insts[i];
 	}
-	b->stop.deliver = on_stop;
+	for (uint32_t i = 0; i < EB_WORKERS; i++)
+		b->stop[i] = (struct eb_stop){ { .deliver = on_stop }, b, i };
+	b->workers = 1;
 	b->inside_r = -EAGAIN;
 	b->inside_fd = -1;
 	return b;
@@ -246,7 +256,7 @@ struct engine_bed *eb_create(void)
 int eb_start(struct engine_bed *b)
 {
 	struct lw_engine *e = &b->engine;
-	int r = lw_engine_init(e, 1, &b->err);
+	int r = lw_engine_init(e, b->workers, &b->err);
 
 	for (int i = 0; r == 0 && i < EB_MODULES; i++) {
 		r = lw_engine_add(e, &eb_modules[i], &b->opts[i], &b->in[i], &b->err);
@@ -262,8 +272,8 @@ int eb_start(struct engine_bed *b)
 
 void eb_stop(struct engine_bed *b)
 {
-	if (b->engine.running)
-		lw_engine_call(&b->engine, 0, &b->stop);
+	for (uint32_t i = 0; b->engine.running && i < b->workers; i++)
+		lw_engine_call(&b->engine, i, &b->stop[i].mail);
 	lw_engine_join(&b->engine);
 }
 

@@ -12,6 +12,7 @@
 #include "worker/engine.h"
 
 #define EB_MODULES 4
+#define EB_WORKERS 3 /* most of them */
 #define EB_MTU     1350u
 
 struct engine_bed;
@@ -28,7 +29,8 @@ struct eb_inst {
 	uint64_t lacks;  /* LW_CAP_* of which it says why, NULL: nothing */
 	const char *why;
 	int start_r;
-	bool mute; /* fails without a sentence */
+	uint32_t start_at; /* on this worker */
+	bool mute;         /* fails without a sentence */
 	const struct lw_host *host;
 	struct lw_worker *w;
 	bool defer_at_end; /* destroy() asks for a helper */
@@ -39,16 +41,25 @@ struct eb_opts {
 	struct eb_inst *inst;
 };
 
+/* what stops one worker */
+struct eb_stop {
+	struct lw_mail mail; /* first */
+	struct engine_bed *bed;
+	uint32_t worker;
+};
+
 struct engine_bed {
 	struct lw_engine engine;
+	uint32_t workers; /* 1 unless the test sets it before eb_start() */
 	struct eb_inst insts[EB_MODULES];
 	struct eb_opts opts[EB_MODULES];
 	struct lw_instance *in[EB_MODULES];
-	struct lw_mail stop;
-	uint32_t stops; /* how often it was delivered */
-	int inside_r;   /* what the inside's recv() says */
-	int inside_fd;  /* what it watches on the worker, -1: nothing */
-	char log[1024];
+	struct eb_stop stop[EB_WORKERS];
+	uint32_t stops;     /* how often they were delivered; atomic */
+	int inside_r;       /* what the inside's recv() says */
+	int inside_fd;      /* what it watches on the worker, -1: nothing */
+	uint32_t inside_at; /* on this worker */
+	char log[1024];     /* "stepLETTER "; the worker's number follows where there are several */
 	struct lw_err err;
 };
 
@@ -66,7 +77,7 @@ void eb_destroy(struct engine_bed *b);
 /* eb_start() - init, add and prepare all, attach, start: until one fails */
 int eb_start(struct engine_bed *b);
 
-/* eb_stop() - the worker ends, as the daemons do it */
+/* eb_stop() - the workers end, as the daemons do it */
 void eb_stop(struct engine_bed *b);
 
 /* the how manyth allocation from now on fails, 0: none */

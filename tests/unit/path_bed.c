@@ -356,6 +356,7 @@ static struct lw_tunnel *by_inside(void *role, const struct lw_packet *p)
 	struct path_bed *b = role;
 	const uint8_t *dst = lw_packet_data(p) + 16;
 
+	b->looked_handed += b->path.handed;
 	for (uint32_t i = 0; i < b->n_peers; i++) {
 		const struct bed_peer *peer = &b->peers[i];
 
@@ -364,6 +365,13 @@ static struct lw_tunnel *by_inside(void *role, const struct lw_packet *p)
 			return peer->t;
 	}
 	return NULL;
+}
+
+static bool elsewhere(void *role, const struct lw_packet *p)
+{
+	struct path_bed *b = role;
+
+	return b->elsewhere != NULL && b->elsewhere(b, p);
 }
 
 static bool knows(void *role, const struct lw_port *port, const struct lw_packet *dgram)
@@ -384,6 +392,7 @@ static struct lw_tunnel *by_dgram(void *role, struct lw_port *port, struct lw_pa
 
 	assert_ptr_equal(port, bed_udp_port(b));
 	b->looked++;
+	b->looked_handed += b->path.handed;
 	for (uint32_t i = 0; i < b->n_peers; i++) {
 		if (b->peers[i].listed && b->peers[i].tag == dgram->endpoint->tag)
 			return b->peers[i].t;
@@ -403,8 +412,11 @@ static void heard(void *role, struct lw_port *port, struct lw_tunnel *t,
 
 static void after_dgrams(void *role, struct lw_port *port)
 {
-	(void)role;
-	(void)port;
+	struct path_bed *b = role;
+
+	assert_ptr_equal(port, bed_udp_port(b));
+	b->afters++;
+	b->afters_handed += b->path.handed;
 }
 
 static void on_event(void *role, struct lw_tunnel *t, const struct lw_event *e)
@@ -437,6 +449,7 @@ static void gone(void *role, struct lw_tunnel *t)
 }
 
 static const struct lw_role_ops role_ops = { .by_inside = by_inside,
+	                                     .elsewhere = elsewhere,
 	                                     .knows = knows,
 	                                     .by_dgram = by_dgram,
 	                                     .heard = heard,

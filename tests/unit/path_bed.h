@@ -111,9 +111,13 @@ struct path_bed {
 	struct bed_script udp_script;
 	int udp_end;
 	uint32_t udp_burst;
-	uint32_t looked;                  /* datagrams and runs that by_dgram() was asked about */
-	uint32_t frames_heard;            /* that heard() was told of */
-	struct bed_conn conns[BED_PEERS]; /* by tag - BED_TCP_TAG */
+	uint32_t looked;        /* datagrams and runs that by_dgram() was asked about */
+	uint32_t frames_heard;  /* that heard() was told of */
+	uint32_t looked_handed; /* the same, and packets, while path.handed */
+	uint32_t afters;        /* calls of after_dgrams() */
+	uint32_t afters_handed;
+	bool (*elsewhere)(struct path_bed *b, const struct lw_packet *p); /* NULL: nothing is */
+	struct bed_conn conns[BED_PEERS];                                 /* by tag - BED_TCP_TAG */
 	struct bed_filter filters[BED_FILTERS];
 	struct lw_fake_cipher ciphers[2]; /* of Expresslane: the path's, the other ends' */
 	struct lw_random randoms[2];

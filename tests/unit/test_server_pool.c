@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <pthread.h>
+
 #include "base/addr.h"
 #include "server/pool.h"
 #include "unit/test.h"
@@ -94,40 +96,127 @@ static void pool__several_workers__each_has_its_own_addresses(void **state)
 	}
 }
 
+static uint32_t fullest(const struct lw_pool *pool)
+{
+	uint32_t most = 0;
+
+	for (uint32_t i = 0; i < pool->n_slices; i++)
+		most = pool->slices[i].n_free > most ? pool->slices[i].n_free : most;
+	return most;
+}
+
+/* Of 62 addresses workers 0 and 3 have 15 and the others 16, of which worker 2 takes four. */
 static void pool_take__own_are_used_up__others_come_from_the_fullest(void **state)
 {
 	const struct lw_addr p = prefix("10.125.0.0", 26);
 	struct lw_pool pool;
 	uint32_t took[62];
+	uint32_t n = 0;
 	int owner;
 
 	(void)state;
 	assert_int_equal(lw_pool_init(&pool, &p, NULL, 0, 4), 0);
-	for (uint32_t i = 0; i < 4; i++)
-		took[i] = lw_pool_take(&pool, 2, &owner); /* one less than worker 1 has */
-	for (uint32_t i = 0; i < 62; i++) {
-		uint32_t most = 0;
+	while (n < 4)
+		took[n++] = lw_pool_take(&pool, 2, &owner);
+	while (n < 4 + 15) {
+		took[n] = lw_pool_take(&pool, 0, &owner);
+		assert_int_equal(took[n++] % 4, 0);
+	}
+	while (n < 62) {
+		uint32_t most = fullest(&pool);
 
-		for (uint32_t k = 0; k < 4; k++)
-			most = pool.slices[k].n_free > most ? pool.slices[k].n_free : most;
-		if (i < 4)
-			continue;
-		if (pool.slices[0].n_free == 0)
-			assert_int_not_equal(most, 0);
-		took[i] = lw_pool_take(&pool, 0, &owner);
-		assert_int_not_equal(took[i], 0);
-		if (i >= 4 + 15)
-			assert_int_equal(pool.slices[took[i] % 4].n_free, most - 1);
-		else
-			assert_int_equal(took[i] % 4, 0);
-		assert_ptr_equal(lw_pool_owner(&pool, 0, took[i]), &owner);
+		took[n] = lw_pool_take(&pool, 0, &owner);
+		assert_int_not_equal(took[n], 0);
+		assert_int_equal(pool.slices[took[n] % 4].n_free, most - 1);
+		assert_ptr_equal(lw_pool_owner(&pool, 0, took[n++]), &owner);
 	}
 	assert_int_equal(lw_pool_take(&pool, 3, &owner), 0);
-	for (uint32_t i = 0; i < 62; i++)
-		lw_pool_give(&pool, took[i]);
+	while (n > 0)
+		lw_pool_give(&pool, took[--n]);
 	assert_int_equal(lw_pool_free(&pool), 62);
 	for (uint32_t i = 0; i < 4; i++)
 		assert_int_equal(pool.slices[i].n_free, pool.slices[i].cap);
+	lw_pool_fini(&pool);
+}
+
+/* --- several threads --- */
+
+#define THREADS 4
+#define TIMES   1000000
+#define MOST    20 /* addresses that one has at a time: together more than there are */
+
+struct tenant {
+	struct lw_pool *pool;
+	uint32_t worker;
+	uint32_t *taken;          /* by address: how many have it now; atomic */
+	pthread_barrier_t *begin; /* all at once */
+	uint32_t wrong;
+};
+
+static void take_one(struct tenant *t, uint32_t *ret)
+{
+	*ret = lw_pool_take(t->pool, t->worker, t);
+	if (*ret == 0)
+		return; /* the others have them all */
+	if (__atomic_add_fetch(&t->taken[*ret % 64], 1, __ATOMIC_RELAXED) != 1 ||
+	    lw_pool_owner(t->pool, t->worker, *ret) != t)
+		t->wrong++;
+}
+
+static void give_one(struct tenant *t, uint32_t *address)
+{
+	if (*address == 0)
+		return;
+	(void)__atomic_sub_fetch(&t->taken[*address % 64], 1, __ATOMIC_RELAXED);
+	lw_pool_give(t->pool, *address);
+}
+
+static void *take_and_give(void *arg)
+{
+	struct tenant *t = arg;
+	uint32_t has[MOST] = { 0 };
+
+	(void)pthread_barrier_wait(t->begin);
+	for (uint32_t i = 0; i < TIMES; i++) {
+		give_one(t, &has[i % MOST]);
+		take_one(t, &has[i % MOST]);
+		if (lw_pool_free(t->pool) > t->pool->cap)
+			t->wrong++;
+	}
+	for (uint32_t i = 0; i < MOST; i++)
+		give_one(t, &has[i]);
+	return NULL;
+}
+
+static void pool__several_threads_take_and_give__no_address_is_there_twice(void **state)
+{
+	const struct lw_addr p = prefix("10.125.0.0", 26);
+	struct tenant tenants[THREADS];
+	pthread_t threads[THREADS];
+	uint32_t taken[64] = { 0 };
+	pthread_barrier_t begin;
+	struct lw_pool pool;
+
+	(void)state;
+	assert_int_equal(lw_pool_init(&pool, &p, NULL, 0, THREADS), 0);
+	assert_int_equal(pthread_barrier_init(&begin, NULL, THREADS), 0);
+	for (uint32_t i = 0; i < THREADS; i++) {
+		tenants[i] = (struct tenant){
+			.pool = &pool, .worker = i, .taken = taken, .begin = &begin
+		};
+		assert_int_equal(pthread_create(&threads[i], NULL, take_and_give, &tenants[i]), 0);
+	}
+	for (uint32_t i = 0; i < THREADS; i++) {
+		(void)pthread_join(threads[i], NULL);
+		assert_int_equal(tenants[i].wrong, 0);
+	}
+	(void)pthread_barrier_destroy(&begin);
+	assert_int_equal(lw_pool_free(&pool), pool.cap);
+	for (uint32_t i = 0; i < THREADS; i++)
+		assert_int_equal(pool.slices[i].n_free, pool.slices[i].cap);
+	for (uint32_t i = 0; i < pool.cap; i++)
+		assert_int_equal(taken[lw_pool_take(&pool, 0, &pool) % 64]++, 0);
+	assert_int_equal(lw_pool_take(&pool, 0, &pool), 0);
 	lw_pool_fini(&pool);
 }
 
@@ -150,6 +239,7 @@ int main(void)
 		cmocka_unit_test(pool_owner__outside_the_prefix__nobody),
 		cmocka_unit_test(pool__several_workers__each_has_its_own_addresses),
 		cmocka_unit_test(pool_take__own_are_used_up__others_come_from_the_fullest),
+		cmocka_unit_test(pool__several_threads_take_and_give__no_address_is_there_twice),
 		cmocka_unit_test(pool_init__bad_prefix__refused),
 	};
 
