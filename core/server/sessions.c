@@ -60,7 +60,7 @@ static uint32_t worker_of(uint64_t id)
 static bool is_of_another(const struct lw_sessions *s, const struct lw_wire_header *h)
 {
 	return h->session != LW_WIRE_ID_EMPTY && worker_of(h->session) != s->worker &&
-	       worker_of(h->session) < s->common->n_workers && !s->core->path.handed;
+	       worker_of(h->session) < s->common->n_workers && !s->core->path.handed && !s->closing;
 }
 
 /* Under an id, so that a peer that begins anew on this address is told apart by by_dgram(). */

@@ -348,9 +348,10 @@ static void fastest__times__are_of_one_packet(void **state)
 	seal = strtoul(at + strlen("bytes: cipher-slow "), &end, 10);
 	assert_int_equal(strncmp(end, " and ", 5), 0);
 	open = strtoul(end + 5, NULL, 10);
-	/* and what AES takes besides: little, or much where the library has no assembly */
-	assert_in_range(seal, 100000, 190000);
-	assert_in_range(open, 200000, 290000);
+	/* not less than it sleeps; more by what AES takes besides, and by what else the machine
+	 * does, but not by as much as an array of packets is more than one */
+	assert_in_range(seal, 100000, 1500000);
+	assert_in_range(open, 200000, 3000000);
 }
 
 /* whatever else the machine does, now and then or from now on */
