@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What several workers of a server share, and what each has to itself. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/addr.h"
@@ -126,6 +127,36 @@ static void login__token__is_of_its_worker_only(void **state)
 	for (uint32_t i = 0; i < 3; i++)
 		peer_destroy(peers[i]);
 	bw_destroy(b);
+}
+
+/* what lies behind a table of logins must not be taken for one of them */
+struct guarded {
+	struct lw_auth auth;
+	struct lw_auth_job behind;
+};
+
+static_assert(offsetof(struct guarded, behind) ==
+                      offsetof(struct lw_auth, jobs) + LW_AUTH_JOBS * sizeof(struct lw_auth_job),
+              "as if it were the next");
+
+static void login__token_behind_the_last_job__is_ignored(void **state)
+{
+	const struct lw_auth_answer yes = { .size = sizeof(yes), .verdict = LW_AUTH_YES };
+	struct guarded *g = calloc(1, sizeof(*g));
+	struct lw_mailbox mail;
+
+	(void)state;
+	assert_non_null(g);
+	assert_int_equal(lw_mailbox_init(&mail), 0);
+	lw_auth_init(&g->auth, 1, NULL, &mail, NULL, NULL);
+	g->behind =
+		(struct lw_auth_job){ .auth = &g->auth, .generation = 5, .busy = 1 /* asked */ };
+	lw_auth_answer(&g->auth, UINT64_C(5) << 32 | 1u << 16 | LW_AUTH_JOBS, &yes);
+	assert_int_equal(g->behind.busy, 1);
+	assert_null(mail.head);
+	lw_auth_fini(&g->auth);
+	lw_mailbox_fini(&mail);
+	free(g);
 }
 
 /* --- limits --- */
@@ -461,6 +492,7 @@ int main(void)
 		cmocka_unit_test(session__each_worker__id_names_it_and_serial_is_unique),
 		cmocka_unit_test(close_all__one_worker__the_others_go_on),
 		cmocka_unit_test(login__token__is_of_its_worker_only),
+		cmocka_unit_test(login__token_behind_the_last_job__is_ignored),
 		cmocka_unit_test(limit__sessions__counts_those_of_all_workers),
 		cmocka_unit_test(limit__handshakes__each_worker_has_its_part),
 		cmocka_unit_test(inside__address_of_another_slice__is_handed_over),
