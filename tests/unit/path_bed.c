@@ -10,57 +10,6 @@
 
 #define ADDRESS_FIRST 0x0a7d440au /* 10.125.68.10 */
 
-/* --- queues --- */
-
-struct bed_item *bed_push(struct bed_queue *q, const void *data, uint32_t len)
-{
-	struct bed_item *item = calloc(1, sizeof(*item) + len);
-
-	assert_non_null(item);
-	item->len = len;
-	memcpy(item->data, data, len);
-	if (q->tail != NULL)
-		q->tail->next = item;
-	else
-		q->head = item;
-	q->tail = item;
-	q->n++;
-	return item;
-}
-
-struct bed_item *bed_pop(struct bed_queue *q)
-{
-	struct bed_item *item = q->head;
-
-	if (item == NULL)
-		return NULL;
-	q->head = item->next;
-	if (q->head == NULL)
-		q->tail = NULL;
-	q->n--;
-	return item;
-}
-
-void bed_clear(struct bed_queue *q)
-{
-	while (q->head != NULL)
-		free(bed_pop(q));
-}
-
-void bed_assert_marks(struct bed_queue *q, const char *marks)
-{
-	char found[1024] = { 0 };
-
-	for (uint32_t i = 0; q->head != NULL; i++) {
-		struct bed_item *item = bed_pop(q);
-
-		assert_true(i + 1 < sizeof(found));
-		found[i] = (char)item->data[item->len - 1];
-		free(item);
-	}
-	assert_string_equal(found, marks);
-}
-
 void bed_script_set(struct bed_script *s, const struct bed_step *steps)
 {
 	*s = (struct bed_script){ 0 };
