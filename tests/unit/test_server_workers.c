@@ -439,6 +439,38 @@ static void datagram__id_unknown_to_its_worker__rejected_once_from_there(void **
 	bw_destroy(b);
 }
 
+/* Else each datagram of it would need a parcel, and there are 64. */
+static void run__of_another_worker__is_handed_over_whole(void **state)
+{
+	const struct {
+		uint64_t id;
+		bool whole;
+	} cases[] = { { UINT64_C(1) << 56 | 5, true },
+		      { UINT64_C(2) << 56 | 5, false }, /* of no worker */
+		      { 5, false },                     /* of nobody here */
+		      { LW_WIRE_ID_EMPTY, false },
+		      { LW_WIRE_ID_REJECTED, false } };
+	struct bw *b = bw_create(&(struct bw_plan){ .workers = 2 });
+	struct lw_path *path = &bw_core(b, 0)->path;
+	uint8_t bytes[LW_WIRE_HEADER_LEN];
+	const struct lw_packet run = { .buf = bytes, .cap = sizeof(bytes), .len = sizeof(bytes) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct lw_wire_header h = { .session = cases[i].id,
+			                          .major = LW_WIRE_MAJOR,
+			                          .minor = 3 };
+
+		lw_wire_header_write(bytes, &h);
+		assert_int_equal(path->ops->knows(path->role, &path->ports[0], &run),
+		                 cases[i].whole);
+		path->handed = true; /* it comes from another worker: no farther */
+		assert_false(path->ops->knows(path->role, &path->ports[0], &run));
+		path->handed = false;
+	}
+	bw_destroy(b);
+}
+
 static void datagram__id_of_no_worker__is_unknown_where_it_came(void **state)
 {
 	struct bw *b = bw_create(&(struct bw_plan){ .workers = 3 });
@@ -500,6 +532,7 @@ int main(void)
 		cmocka_unit_test(inside__owner_changes_on_the_way__ends_there),
 		cmocka_unit_test(inside__socket_full_amid_what_was_handed_over__the_rest_follows),
 		cmocka_unit_test(datagram__at_the_wrong_worker__is_handed_over),
+		cmocka_unit_test(run__of_another_worker__is_handed_over_whole),
 		cmocka_unit_test(datagram__id_unknown_to_its_worker__rejected_once_from_there),
 		cmocka_unit_test(datagram__id_of_no_worker__is_unknown_where_it_came),
 		cmocka_unit_test(datagram__without_an_id__stays_where_it_came),
