@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/limits.h"
 
+#include <stdbool.h>
+
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/random.h"
@@ -24,6 +26,23 @@ static void save_up(struct lw_limits *l, uint64_t now_us)
 		l->credit += us * l->max.handshakes_per_s;
 }
 
+/* Microseconds in which one source may begin one session, after those of a second at once. */
+static uint64_t share_us(const struct lw_limits *l)
+{
+	uint64_t share = (l->max.handshakes_per_s + LW_SOURCE_SHARE - 1) / LW_SOURCE_SHARE;
+
+	return LW_US_PER_S / share;
+}
+
+/* Is all of its share taken? */
+static bool is_greedy(const struct lw_limits *l, struct lw_source *s, uint64_t now_us)
+{
+	/* in the past, or set before the clock went back */
+	if (s->share_at_us - now_us > LW_US_PER_S)
+		s->share_at_us = now_us;
+	return s->share_at_us - now_us > LW_US_PER_S - share_us(l);
+}
+
 void lw_limits_init(struct lw_limits *l, const struct lw_server_limits *max, uint64_t now_us)
 {
 	*l = (struct lw_limits){ .max = *max,
@@ -35,14 +54,17 @@ void lw_limits_init(struct lw_limits *l, const struct lw_server_limits *max, uin
 enum lw_limit lw_limits_admit(struct lw_limits *l, uint64_t n, const struct lw_addr *remote,
                               uint64_t now_us)
 {
+	struct lw_source *source = &l->sources[bucket_of(l, remote)];
+
 	if (n >= l->max.sessions)
 		return LW_LIMIT_SESSIONS;
-	if (l->pending[bucket_of(l, remote)] >= LW_PENDING_PER_SOURCE)
+	if (source->pending >= LW_PENDING_PER_SOURCE || is_greedy(l, source, now_us))
 		return LW_LIMIT_SOURCE;
 	save_up(l, now_us);
 	if (l->credit < LW_US_PER_S)
 		return LW_LIMIT_HANDSHAKES;
 	l->credit -= LW_US_PER_S;
+	source->share_at_us += share_us(l);
 	return LW_LIMIT_NONE;
 }
 
@@ -50,11 +72,11 @@ uint32_t lw_limits_begin(struct lw_limits *l, const struct lw_addr *remote)
 {
 	uint32_t bucket = bucket_of(l, remote);
 
-	l->pending[bucket]++;
+	l->sources[bucket].pending++;
 	return bucket;
 }
 
 void lw_limits_end(struct lw_limits *l, uint32_t bucket)
 {
-	l->pending[bucket]--;
+	l->sources[bucket].pending--;
 }

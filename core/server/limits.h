@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Who may begin a session, which costs a signature and memory: so many at a time, so many a second,
- * and so many on their way from one source.
+ * and of one source a share of these and so many on their way.
  */
 #ifndef LW_SERVER_LIMITS_H
 #define LW_SERVER_LIMITS_H
@@ -12,6 +12,9 @@
 
 /* sessions of one source that may be on their way to online */
 #define LW_PENDING_PER_SOURCE 64u
+/* one source may take a quarter of the handshakes of a second, at least one: the others connect too
+ */
+#define LW_SOURCE_SHARE 4u
 /* sources are told apart by a hash; two that share a bucket share what it holds */
 #define LW_PENDING_BUCKETS 4096u
 
@@ -23,12 +26,17 @@ struct lw_server_limits {
 
 enum lw_limit { LW_LIMIT_NONE, LW_LIMIT_SESSIONS, LW_LIMIT_SOURCE, LW_LIMIT_HANDSHAKES };
 
+struct lw_source {
+	uint64_t share_at_us; /* its share of the handshakes has come back by then */
+	uint32_t pending;
+};
+
 struct lw_limits {
 	struct lw_server_limits max;
 	uint64_t credit; /* in millionths of a handshake, at most those of one second */
 	uint64_t credit_at_us;
 	uint64_t key[2];
-	uint16_t pending[LW_PENDING_BUCKETS];
+	struct lw_source sources[LW_PENDING_BUCKETS];
 };
 
 /* lw_limits_init() - a full second's handshakes, nobody on the way; afterwards the worker's */

@@ -369,7 +369,7 @@ static void check_nothing_left(const struct bed *b)
 	assert_int_equal(b->tcp.n_open, 0);
 	assert_int_equal(b->filter.n_open, b->filter.n_close);
 	for (uint32_t i = 0; i < LW_PENDING_BUCKETS; i++)
-		assert_int_equal(b->s.limits.pending[i], 0);
+		assert_int_equal(b->s.limits.sources[i].pending, 0);
 }
 
 void bed_destroy(struct bed *b)

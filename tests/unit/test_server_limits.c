@@ -12,13 +12,32 @@
 
 static const struct lw_addr nobody = { .family = 4 };
 
-/* handshakes granted at one moment, until the first refusal */
+/* handshakes granted at one moment, until the first refusal; each asked for from another address */
 static uint64_t take_all(struct lw_limits *l, uint64_t now)
 {
+	static uint32_t from;
+	enum lw_limit limit;
 	uint64_t n = 0;
 
-	while (lw_limits_admit(l, 0, &nobody, now) == LW_LIMIT_NONE)
+	do {
+		const struct lw_addr one = lw_addr_ipv4(from++, 5);
+
+		limit = lw_limits_admit(l, 0, &one, now);
+		n += limit == LW_LIMIT_NONE;
+	} while (limit == LW_LIMIT_NONE || limit == LW_LIMIT_SOURCE);
+	assert_int_equal(limit, LW_LIMIT_HANDSHAKES);
+	return n;
+}
+
+/* the same from one address, until it has had its share */
+static uint64_t take_share(struct lw_limits *l, const struct lw_addr *from, uint64_t now)
+{
+	enum lw_limit limit;
+	uint64_t n = 0;
+
+	while ((limit = lw_limits_admit(l, 0, from, now)) == LW_LIMIT_NONE)
 		n++;
+	assert_int_equal(limit, LW_LIMIT_SOURCE);
 	return n;
 }
 
@@ -100,8 +119,7 @@ static void sessions__full__refused_and_no_handshake_taken(void **state)
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(lw_limits_admit(l, 100, &nobody, START_US), LW_LIMIT_SESSIONS);
 	assert_int_equal(lw_limits_admit(l, 99, &nobody, START_US), LW_LIMIT_NONE);
-	assert_int_equal(lw_limits_admit(l, 99, &nobody, START_US), LW_LIMIT_NONE);
-	assert_int_equal(lw_limits_admit(l, 99, &nobody, START_US), LW_LIMIT_HANDSHAKES);
+	assert_int_equal(take_all(l, START_US), 1);
 	free(l);
 }
 
@@ -111,6 +129,44 @@ static struct lw_addr address(const char *text)
 
 	assert_int_equal(lw_addr_parse(text, &a), 0);
 	return a;
+}
+
+static void source__many_handshakes__its_share_and_no_more(void **state)
+{
+	static const struct {
+		uint64_t rate, share;
+	} cases[] = { { 1, 1 }, { 3, 1 }, { 5, 2 }, { 10, 3 }, { 1000, 250 } };
+	const struct lw_addr greedy = address("192.0.2.1:5");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct lw_limits *l = make_limits(cases[i].rate);
+		uint64_t now = START_US;
+		uint64_t n;
+
+		if (cases[i].rate > 1) {
+			n = take_share(l, &greedy, now);
+			assert_int_equal(n, cases[i].share);
+			/* refusals cost the others nothing */
+			assert_int_equal(take_all(l, now), cases[i].rate - n);
+		}
+		now += 10 * LW_US_PER_S;
+		for (n = 0; now < START_US + 20 * LW_US_PER_S; now += LW_US_PER_MS)
+			n += lw_limits_admit(l, 0, &greedy, now) == LW_LIMIT_NONE;
+		assert_in_range(n, 10 * cases[i].share, 11 * cases[i].share);
+		free(l);
+	}
+}
+
+static void source__share_taken_and_clock_goes_back__not_locked_out(void **state)
+{
+	struct lw_limits *l = make_limits(100);
+	const struct lw_addr a = address("192.0.2.1:5");
+
+	(void)state;
+	assert_int_equal(take_share(l, &a, START_US), 25);
+	assert_int_equal(take_share(l, &a, START_US - 3600 * LW_US_PER_S), 25);
+	free(l);
 }
 
 /* LW_PENDING_PER_SOURCE on their way from one address; who else is refused? */
@@ -332,6 +388,8 @@ int main(void)
 		cmocka_unit_test(rate__clock_wraps_or_goes_back__no_gift),
 		cmocka_unit_test(rate__uneven__exact_over_ten_seconds),
 		cmocka_unit_test(sessions__full__refused_and_no_handshake_taken),
+		cmocka_unit_test(source__many_handshakes__its_share_and_no_more),
+		cmocka_unit_test(source__share_taken_and_clock_goes_back__not_locked_out),
 		cmocka_unit_test(source__busy__ports_and_hosts_of_a_64_share_it),
 		cmocka_unit_test(source__busy__others_do_not_share_it),
 		cmocka_unit_test(source__some_end__as_many_may_begin),
