@@ -93,11 +93,22 @@ struct lw_record *lw_record_of_dgram(const struct lw_sessions *s, const struct l
 	return rec;
 }
 
+static void now_pending(struct lw_sessions *s, struct lw_record *rec)
+{
+	rec->pending = true;
+	rec->began_us = s->core->now_us;
+	rec->earlier = s->last_pending;
+	*(rec->earlier != NULL ? &rec->earlier->later : &s->first_pending) = rec;
+	s->last_pending = rec;
+}
+
 static void no_longer_pending(struct lw_sessions *s, struct lw_record *rec)
 {
 	if (!rec->pending)
 		return;
 	rec->pending = false;
+	*(rec->earlier != NULL ? &rec->earlier->later : &s->first_pending) = rec->later;
+	*(rec->later != NULL ? &rec->later->earlier : &s->last_pending) = rec->earlier;
 	lw_limits_end(&s->limits, rec->bucket);
 }
 
@@ -243,7 +254,7 @@ int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *t
 	t->port = port;
 	rec->addr = key_of(port, ep);
 	rec->bucket = lw_limits_begin(&s->limits, &ep->remote);
-	rec->pending = true;
+	now_pending(s, rec);
 	list(s, rec, older, start.id);
 	*ret = t;
 	return 0;

@@ -39,7 +39,10 @@ struct lw_record {
 	struct lw_record_id id;     /* sent to the peer; UDP only, as the other */
 	struct lw_record_id old_id; /* listed while rotating */
 	uint32_t bucket;            /* of the limits, while pending */
-	bool pending;               /* not yet online */
+	uint64_t began_us;
+	struct lw_record *earlier; /* of those that are pending */
+	struct lw_record *later;
+	bool pending; /* not yet online */
 	bool online;
 	bool listed;   /* in the tables */
 	bool rotating; /* the peer may still use the old id */

@@ -19,6 +19,8 @@
 #define TOLD_PER_S 10
 /* tunnel protocol version of a TCP session: wire.md 1.7 */
 #define STREAM_MINOR 1
+/* who is not online after so long makes room when all sessions are taken: a login needs less */
+#define MAKES_ROOM_US (2 * LW_US_PER_S)
 
 const char *const lw_server_counter_names[LW_SRV_MAX] = {
 #define X(id, text) text,
@@ -32,6 +34,25 @@ static uint64_t all_sessions(const struct lw_sessions *s)
 	return __atomic_load_n(&s->common->n, __ATOMIC_RELAXED);
 }
 
+/* So those who never log in cannot keep the others out; one who is online is never displaced. */
+static bool make_room(struct lw_sessions *s)
+{
+	struct lw_record *rec = s->first_pending;
+
+	if (rec == NULL || s->core->now_us - rec->began_us < MAKES_ROOM_US)
+		return false;
+	lw_sessions_count(s, LW_SRV_SESSIONS_DISPLACED, 1);
+	lw_path_drop(&s->core->path, rec->timed.tunnel);
+	return true;
+}
+
+static enum lw_limit ask_limits(struct lw_sessions *s, const struct lw_addr *remote)
+{
+	if (s->closing)
+		return LW_LIMIT_SESSIONS;
+	return lw_limits_admit(&s->limits, all_sessions(s), remote, s->core->now_us);
+}
+
 bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 {
 	static const enum lw_server_counter counters[] = {
@@ -39,10 +60,10 @@ bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 		[LW_LIMIT_SOURCE] = LW_SRV_SOURCES_LIMITED,
 		[LW_LIMIT_HANDSHAKES] = LW_SRV_HANDSHAKES_LIMITED,
 	};
-	enum lw_limit limit =
-		s->closing ? LW_LIMIT_SESSIONS
-			   : lw_limits_admit(&s->limits, all_sessions(s), remote, s->core->now_us);
+	enum lw_limit limit = ask_limits(s, remote);
 
+	if (limit == LW_LIMIT_SESSIONS && make_room(s))
+		limit = ask_limits(s, remote);
 	if (limit == LW_LIMIT_NONE)
 		return true;
 	lw_sessions_count(s, counters[limit], 1);

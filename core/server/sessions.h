@@ -27,6 +27,7 @@
 	X(COOKIES_GOOD, "cookies_good")                                                            \
 	X(HANDSHAKES_LIMITED, "handshakes_limited")                                                \
 	X(SESSIONS_LIMITED, "sessions_limited")                                                    \
+	X(SESSIONS_DISPLACED, "sessions_displaced")                                                \
 	X(SOURCES_LIMITED, "sources_limited")                                                      \
 	X(REJECTS_SENT, "rejects_sent")                                                            \
 	X(UNKNOWN_DATAGRAMS, "unknown_datagrams")                                                  \
@@ -77,6 +78,8 @@ struct lw_sessions {
 	struct lw_auth auth;
 	struct lw_hash by_addr; /* of struct lw_record, by_id of struct lw_record_id */
 	struct lw_hash by_id;
+	struct lw_record *first_pending; /* who began first of those that are not online yet */
+	struct lw_record *last_pending;
 	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];
 	uint32_t n_strangers;
 	uint64_t serial;

@@ -347,6 +347,50 @@ static void server__source_busy__counted_until_its_sessions_end(void **state)
 	bed_destroy(b);
 }
 
+/* All places are taken by such as say nothing, but for one who is online. */
+static void server__sessions_full_of_silent__the_oldest_makes_room(void **state)
+{
+	struct net net = { 0 };
+	struct bed *b = bed_create(&net, &(struct bed_plan){ .sessions = 3 });
+	struct peer *online = bed_online(b, HOME + 1, 1, false);
+	struct peer *silent[3];
+	struct peer *other;
+
+	(void)state;
+	assert_int_equal(open_silent(b, silent, 1, HOME + 2), 1);
+	bed_run(b, NULL, 0, 1 * LW_US_PER_S);
+	assert_int_equal(open_silent(b, silent + 1, 1, HOME + 3), 1);
+	bed_run(b, NULL, 0, 999 * LW_US_PER_MS);
+	assert_int_equal(open_silent(b, silent + 2, 1, HOME + 4), 0); /* too early */
+	peer_destroy(silent[2]);
+	assert_int_equal(bed_counter(b, LW_SRV_SESSIONS_DISPLACED), 0);
+	bed_run(b, NULL, 0, 10 * LW_US_PER_MS);
+	assert_int_equal(open_silent(b, silent + 2, 1, HOME + 4), 1);
+	assert_null(silent[0]->conn.twin);
+	assert_non_null(silent[1]->conn.twin);
+	assert_int_equal(bed_counter(b, LW_SRV_SESSIONS_DISPLACED), 1);
+	assert_int_equal(bed_counter(b, LW_SRV_SESSIONS_LIMITED), 1);
+	bed_run(b, NULL, 0, 1 * LW_US_PER_S);
+	other = bed_online(b, HOME + 5, 1, false); /* in place of the second */
+	assert_null(silent[1]->conn.twin);
+	assert_non_null(silent[2]->conn.twin);
+	assert_true(online->online && !online->closed);
+	bed_run(b, NULL, 0, 1 * LW_US_PER_S);
+	peer_destroy(silent[0]);
+	silent[0] = bed_online(b, HOME + 6, 1, true);
+	assert_int_equal(b->s.n_online, 3);
+	/* nobody is left who could make room */
+	bed_run(b, NULL, 0, 5 * LW_US_PER_S);
+	peer_destroy(silent[1]);
+	assert_int_equal(open_silent(b, silent + 1, 1, HOME + 7), 0);
+	assert_int_equal(bed_counter(b, LW_SRV_SESSIONS_DISPLACED), 3);
+	for (int i = 0; i < 3; i++)
+		peer_destroy(silent[i]);
+	peer_destroy(online);
+	peer_destroy(other);
+	bed_destroy(b);
+}
+
 static bool keep_and_lose(void *arg, struct net_dgram *d)
 {
 	struct net_dgram *kept = arg;
@@ -396,6 +440,7 @@ int main(void)
 		cmocka_unit_test(server__sessions_full__counted_and_free_again),
 		cmocka_unit_test(server__too_many_handshakes__counted_and_later_taken),
 		cmocka_unit_test(server__source_busy__counted_until_its_sessions_end),
+		cmocka_unit_test(server__sessions_full_of_silent__the_oldest_makes_room),
 		cmocka_unit_test(server__batch_of_strangers__the_rest_is_dropped),
 	};
 
