@@ -182,6 +182,7 @@ static int rx_piece(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, si
 	}
 	if (h.session == LW_WIRE_ID_REJECTED) {
 		lw_count(t->counters, LW_CTR_HEADER_REJECTED);
+		lw_tunnel_doubt(t, at, k);
 		return 0;
 	}
 	p += LW_WIRE_HEADER_LEN;

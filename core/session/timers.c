@@ -4,6 +4,10 @@
 
 #include "session/tunnel_priv.h"
 
+/* how long a session lives that the server seems not to know, and how often it is asked */
+#define DOUBT_US       (5 * LW_S)
+#define DOUBT_EVERY_US (1 * LW_S)
+
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -46,6 +50,20 @@ void lw_tunnel_pong(struct lw_tunnel *t, uint64_t at)
 		__atomic_store_n(&t->counters->rtt_us, t->rtt_us, __ATOMIC_RELAXED);
 		t->keepalive_due = false;
 	}
+}
+
+/*
+ * The server says that it has no such session, as after a restart. Anybody can say that: a server
+ * that has it answers a Ping, and only if nothing authentic comes the session ends early. A reject
+ * shortly after a Ping asks for nothing, for the answer may have come already.
+ */
+void lw_tunnel_doubt(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
+{
+	if (t->conf->role != LW_ROLE_CLIENT || t->state != LW_TUNNEL_ONLINE ||
+	    at - t->ping_sent_us < DOUBT_EVERY_US)
+		return;
+	t->dead_at = earlier(t->dead_at, at + DOUBT_US);
+	lw_tunnel_ping(t, at, k);
 }
 
 /* wire.md 4.7: the server's clock is looked at after it has processed the peer's frames. */

@@ -56,6 +56,7 @@ void lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 /* timers.c */
 void lw_tunnel_arm_tls(struct lw_tunnel *t, uint64_t at);
 void lw_tunnel_heard(struct lw_tunnel *t, uint64_t at);
+void lw_tunnel_doubt(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 void lw_tunnel_ping(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 void lw_tunnel_pong(struct lw_tunnel *t, uint64_t at);
 void lw_tunnel_key_update(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);

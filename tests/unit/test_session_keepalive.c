@@ -6,6 +6,7 @@
 #include "unit/frame_examples.h"
 #include "unit/session_pair.h"
 #include "unit/test.h"
+#include "wire/header.h"
 
 #define INTERVAL_US (10 * LW_S)
 #define TIMEOUT_US  (60 * LW_S)
@@ -210,6 +211,88 @@ static void keepalive__other_intervals__as_configured(void **state)
 }
 
 /* a server keeps nobody alive and gives nobody up for it */
+/* --- rejects: a server that does not know the session, or somebody who says so --- */
+
+static void reject(struct pair *p, struct pair_side *s)
+{
+	uint8_t d[LW_WIRE_HEADER_LEN];
+	const struct lw_wire_header h = { .session = LW_WIRE_ID_REJECTED,
+		                          .major = LW_WIRE_MAJOR,
+		                          .minor = s->t->minor };
+
+	lw_wire_header_write(d, &h);
+	assert_int_equal(pair_feed(p, s, d, sizeof(d)), 0);
+}
+
+static void reject__server_has_gone__asked_once_a_second_and_ended_after_5_s(void **state)
+{
+	struct pair *p = pair_online(false);
+	uint64_t first;
+
+	(void)state;
+	p->server.mute = true;
+	pair_run(p, 2 * LW_S, false);
+	first = p->now_us;
+	for (int i = 0; i < 12; i++) {
+		reject(p, &p->client);
+		pair_run(p, 300 * LW_MS, false);
+	}
+	assert_int_equal(pings(p), 3); /* at 0, 1.2 and 2.4 s */
+	check_ends_at(p, first + 5 * LW_S);
+	pair_destroy(p);
+}
+
+/* whoever it was: at most a Ping a second, and what the server answers ends the doubt */
+static void reject__server_answers__lives_on(void **state)
+{
+	struct pair *p = pair_online(false);
+
+	(void)state;
+	pair_run(p, 2 * LW_S, false);
+	for (int i = 0; i < 600; i++) {
+		reject(p, &p->client);
+		pair_run(p, 100 * LW_MS, false);
+	}
+	assert_in_range(pings(p), 59, 61);
+	assert_true(p->client.t->dead_at == LW_NEVER);
+	/* the last one came when the answer was there already */
+	pair_run(p, 8 * LW_S, false);
+	assert_false(pair_closed(&p->client));
+	pair_destroy(p);
+}
+
+static void reject__patience_ends_sooner__stays(void **state)
+{
+	struct pair *p = pair_online(false);
+	uint64_t first;
+
+	(void)state;
+	p->server.mute = true;
+	first = next_ping(p);
+	pair_run(p, 58 * LW_S, false);
+	reject(p, &p->client);
+	check_ends_at(p, first + TIMEOUT_US);
+	pair_destroy(p);
+}
+
+static void reject__to_a_server_or_before_online__nothing(void **state)
+{
+	struct pair *p = pair_online(false);
+
+	(void)state;
+	pair_run(p, 2 * LW_S, false);
+	reject(p, &p->server);
+	assert_int_equal(p->server.counters.n[LW_CTR_PINGS_TX], 0);
+	assert_true(p->server.t->dead_at == LW_NEVER);
+	pair_destroy(p);
+	p = pair_create(false, 1);
+	pair_begin(p);
+	reject(p, &p->client);
+	assert_int_equal(pings(p), 0);
+	assert_true(p->client.t->dead_at == LW_NEVER);
+	pair_destroy(p);
+}
+
 static void keepalive__server__has_none(void **state)
 {
 	(void)state;
@@ -283,6 +366,10 @@ int main(void)
 		cmocka_unit_test(keepalive__no_frame__does_not_disarm),
 		cmocka_unit_test(keepalive__one_pong_lost__goes_on),
 		cmocka_unit_test(keepalive__other_intervals__as_configured),
+		cmocka_unit_test(reject__server_has_gone__asked_once_a_second_and_ended_after_5_s),
+		cmocka_unit_test(reject__server_answers__lives_on),
+		cmocka_unit_test(reject__patience_ends_sooner__stays),
+		cmocka_unit_test(reject__to_a_server_or_before_online__nothing),
 		cmocka_unit_test(keepalive__server__has_none),
 		cmocka_unit_test(rtt__answered_ping__measured),
 		cmocka_unit_test(rtt__pong_without_ping__not_measured),
