@@ -299,11 +299,13 @@ static const char *records_name(const struct client *c)
 	return c->plan->cipher == LW_TLS_CHACHA20 ? "wolfssl" : lw_records_name(&c->engine);
 }
 
-static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
+static int on_command(void *arg, const char *command, struct lw_json *out,
+                      struct lw_control_late **ret_late, struct lw_err *err)
 {
 	struct client *c = arg;
 	char text[LW_ADDR_TEXT_MAX];
 
+	(void)ret_late;
 	(void)err;
 	if (strcmp(command, "status") != 0)
 		return -ENOSYS;

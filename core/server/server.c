@@ -93,10 +93,12 @@ static void write_load(const struct server *s, struct lw_json *out)
 	lw_json_end(out);
 }
 
-static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
+static int on_command(void *arg, const char *command, struct lw_json *out,
+                      struct lw_control_late **ret_late, struct lw_err *err)
 {
 	struct server *s = arg;
 
+	(void)ret_late;
 	(void)err;
 	if (strcmp(command, "status") != 0)
 		return -ENOSYS;

@@ -86,8 +86,10 @@ static void ctl_print__status__is_lines_and_tables(void **state)
 	lw_json_fini(&j);
 }
 
-static int handle(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
+static int handle(void *arg, const char *command, struct lw_json *out,
+                  struct lw_control_late **ret_late, struct lw_err *err)
 {
+	(void)ret_late;
 	if (arg != NULL)
 		return lw_err_set(err, -5, "the disk \"burns\"");
 	if (strcmp(command, "status") == 0)
