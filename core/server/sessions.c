@@ -32,6 +32,11 @@ static uint64_t all_sessions(const struct lw_sessions *s)
 	return __atomic_load_n(&s->common->n, __ATOMIC_RELAXED);
 }
 
+static bool is_draining(const struct lw_sessions *s)
+{
+	return __atomic_load_n(&s->common->draining, __ATOMIC_RELAXED);
+}
+
 bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 {
 	static const enum lw_server_counter counters[] = {
@@ -40,8 +45,9 @@ bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 		[LW_LIMIT_HANDSHAKES] = LW_SRV_HANDSHAKES_LIMITED,
 	};
 	enum lw_limit limit =
-		s->closing ? LW_LIMIT_SESSIONS
-			   : lw_limits_admit(&s->limits, all_sessions(s), remote, s->core->now_us);
+		s->closing || is_draining(s)
+			? LW_LIMIT_SESSIONS
+			: lw_limits_admit(&s->limits, all_sessions(s), remote, s->core->now_us);
 
 	if (limit == LW_LIMIT_NONE)
 		return true;
