@@ -21,7 +21,7 @@ allowed() {
 	control) echo base control ;;
 	server) echo base wire packet tls session path worker module conf control server ;;
 	client) echo base wire packet tls session path worker module conf control client ;;
-	ctl) echo base control ctl ;;
+	ctl) echo base module control ctl ;;
 	*) echo unknown ;;
 	esac
 }

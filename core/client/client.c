@@ -299,14 +299,10 @@ static const char *records_name(const struct client *c)
 	return c->plan->cipher == LW_TLS_CHACHA20 ? "wolfssl" : lw_records_name(&c->engine);
 }
 
-static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
+static void write_status(const struct client *c, struct lw_json *out)
 {
-	struct client *c = arg;
 	char text[LW_ADDR_TEXT_MAX];
 
-	(void)err;
-	if (strcmp(command, "status") != 0)
-		return -ENOSYS;
 	lw_json_string(out, "role", "client");
 	lw_json_uint(out, "pid", (uint64_t)getpid());
 	lw_json_string(out, "state", c->connected ? "online" : "connecting");
@@ -321,7 +317,32 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "connects", c->connects);
 	lw_json_uint(out, "rtt_us", load(&c->engine.cores->path.sessions.rtt_us));
 	lw_engine_status(&c->engine, out, NULL, NULL);
-	return 0;
+}
+
+static bool is_of_server(const char *command)
+{
+	static const char *const commands[] = { "sessions", "kick", "kick-user", "drain" };
+	size_t len = strcspn(command, " ");
+
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strlen(commands[i]) == len && strncmp(command, commands[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int on_command(void *arg, const char *command, struct lw_json *out,
+                      struct lw_control_late **ret_late, struct lw_err *err)
+{
+	(void)ret_late;
+	if (strcmp(command, "status") == 0) {
+		write_status(arg, out);
+		return 0;
+	}
+	if (is_of_server(command))
+		return lw_err_set(err, -EOPNOTSUPP,
+		                  "this is the client; only the server, lanewayd, does that");
+	return -ENOSYS;
 }
 
 static void on_control(void *arg)

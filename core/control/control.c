@@ -4,6 +4,8 @@
 #include "control/control.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,13 +17,19 @@
 
 #define ROUNDS_MAX 64 /* of events in one step: others wait for the control thread too */
 
-struct client {
+enum state { READING, WAITING, SENDING };
+
+struct lw_control_client {
 	int fd; /* -1: free */
+	int epoll;
 	uint64_t number;
+	enum state state;
 	char request[LW_CONTROL_REQUEST_MAX];
 	size_t got;
 	struct lw_json answer;
-	size_t sent;
+	size_t sent;                  /* bytes of it */
+	bool begun;                   /* a part of the answer has been sent */
+	struct lw_control_late *late; /* there is more to come; NULL: it is whole */
 };
 
 struct lw_control {
@@ -33,15 +41,29 @@ struct lw_control {
 	lw_control_handler *handler;
 	void *arg;
 	uint64_t accepted;
-	struct client client[LW_CONTROL_CLIENTS];
+	struct lw_control_client client[LW_CONTROL_CLIENTS];
 };
 
-static void drop(struct client *cl)
+static void drop(struct lw_control_client *cl)
 {
+	struct lw_control_late *late = cl->late;
+
 	if (cl->fd >= 0)
 		(void)close(cl->fd); /* takes it out of epoll as well */
 	lw_json_fini(&cl->answer);
-	*cl = (struct client){ .fd = -1 };
+	*cl = (struct lw_control_client){ .fd = -1 };
+	if (late == NULL)
+		return;
+	late->client = NULL;
+	late->wake(late);
+}
+
+/* What is not asked for is told all the same: that the client has gone. */
+static bool watch(struct lw_control_client *cl, uint32_t events)
+{
+	struct epoll_event ev = { .events = events, .data.ptr = cl };
+
+	return epoll_ctl(cl->epoll, EPOLL_CTL_MOD, cl->fd, &ev) == 0;
 }
 
 static void begin_answer(struct lw_json *j)
@@ -59,67 +81,112 @@ static void answer_error(struct lw_json *j, const char *text)
 	lw_json_end(j);
 }
 
-static void answer_command(const struct lw_control *c, struct client *cl)
+/* The handler has no more to add, or has failed. */
+static void complete(struct lw_control_client *cl, int r, const struct lw_err *err)
+{
+	if (r == 0 && !cl->answer.failed) {
+		lw_json_end(&cl->answer);
+		return;
+	}
+	if (err->text[0] != '\0')
+		answer_error(&cl->answer, err->text);
+	else
+		answer_error(&cl->answer, r == -ENOSYS ? "there is no such command"
+		                                       : "the answer does not fit in memory");
+}
+
+static void answer_command(const struct lw_control *c, struct lw_control_client *cl)
 {
 	struct lw_err err = { .code = 0 };
 	int r = 0;
 
 	begin_answer(&cl->answer);
 	if (strcmp(cl->request, "version") != 0)
-		r = c->handler(c->arg, cl->request, &cl->answer, &err);
-	if (r == 0 && !cl->answer.failed) {
-		lw_json_end(&cl->answer);
-		return;
-	}
-	if (err.text[0] == '\0')
-		(void)lw_err_set(&err, r, "%s",
-		                 r == -ENOSYS ? "there is no such command"
-		                              : "the answer does not fit in memory");
-	answer_error(&cl->answer, err.text);
+		r = c->handler(c->arg, cl->request, &cl->answer, &cl->late, &err);
+	if (r == -EINPROGRESS)
+		cl->late->client = cl;
+	else
+		complete(cl, r, &err);
 }
 
-/* sends what the socket takes; the client is gone when all is sent */
-static void send_some(struct lw_control *c, struct client *cl)
+/* Until the handler pushes. */
+static void await_more(struct lw_control_client *cl)
 {
-	struct epoll_event ev = { .events = EPOLLOUT, .data.ptr = cl };
+	cl->state = WAITING;
+	if (!watch(cl, 0))
+		drop(cl);
+}
 
+/* The client has taken all that was there. */
+static void sent_all(struct lw_control_client *cl)
+{
+	struct lw_control_late *late = cl->late;
+
+	if (late == NULL) {
+		drop(cl);
+		return;
+	}
+	lw_json_forget(&cl->answer);
+	cl->sent = 0;
+	cl->begun = true;
+	cl->state = WAITING;
+	if (watch(cl, 0))
+		late->wake(late);
+	else
+		drop(cl);
+}
+
+static void send_some(struct lw_control_client *cl)
+{
+	cl->state = SENDING;
 	while (cl->sent < cl->answer.len) {
 		ssize_t n = send(cl->fd, cl->answer.text + cl->sent, cl->answer.len - cl->sent,
 		                 MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN &&
-		    epoll_ctl(c->epoll, EPOLL_CTL_MOD, cl->fd, &ev) == 0)
+		if (n < 0 && errno == EAGAIN && watch(cl, EPOLLOUT))
 			return;
-		if (n <= 0)
-			break;
+		if (n <= 0) {
+			drop(cl);
+			return;
+		}
 		cl->sent += (size_t)n;
 	}
-	drop(cl);
+	sent_all(cl);
+}
+
+static void send_answer(struct lw_control_client *cl)
+{
+	if (cl->answer.failed)
+		drop(cl);
+	else
+		send_some(cl);
 }
 
 /* A document of our own never holds a line end, so one ends it. */
-static void answer(struct lw_control *c, struct client *cl)
+static void answer(struct lw_control *c, struct lw_control_client *cl)
 {
 	char *end = memchr(cl->request, '\n', cl->got);
+	char text[64];
 
 	if (end == NULL) {
-		answer_error(&cl->answer, "a command is one line of at most 255 bytes");
+		(void)snprintf(text, sizeof(text), "a command is one line of at most %d bytes",
+		               LW_CONTROL_REQUEST_MAX - 1);
+		answer_error(&cl->answer, text);
 	} else {
 		if (end > cl->request && end[-1] == '\r')
 			end--;
 		*end = '\0';
 		answer_command(c, cl);
 	}
-	if (cl->answer.failed) {
-		drop(cl);
-		return;
-	}
-	send_some(c, cl);
+	if (cl->late != NULL)
+		await_more(cl);
+	else
+		send_answer(cl);
 }
 
-static void receive(struct lw_control *c, struct client *cl)
+static void receive(struct lw_control *c, struct lw_control_client *cl)
 {
 	ssize_t n =
 		recv(cl->fd, cl->request + cl->got, sizeof(cl->request) - cl->got, MSG_DONTWAIT);
@@ -136,9 +203,9 @@ static void receive(struct lw_control *c, struct client *cl)
 }
 
 /* a free place, or that of the client who came first: nobody can keep others out by waiting */
-static struct client *find_place(struct lw_control *c)
+static struct lw_control_client *find_place(struct lw_control *c)
 {
-	struct client *oldest = &c->client[0];
+	struct lw_control_client *oldest = &c->client[0];
 
 	for (size_t i = 0; i < LW_CONTROL_CLIENTS; i++) {
 		if (c->client[i].fd < 0)
@@ -153,13 +220,14 @@ static struct client *find_place(struct lw_control *c)
 static void accept_one(struct lw_control *c)
 {
 	struct epoll_event ev = { .events = EPOLLIN };
-	struct client *cl;
+	struct lw_control_client *cl;
 	int fd = accept4(c->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return;
 	cl = find_place(c);
 	cl->fd = fd;
+	cl->epoll = c->epoll;
 	cl->number = ++c->accepted;
 	ev.data.ptr = cl;
 	if (epoll_ctl(c->epoll, EPOLL_CTL_ADD, fd, &ev) < 0)
@@ -168,14 +236,16 @@ static void accept_one(struct lw_control *c)
 
 static void serve(struct lw_control *c, const struct epoll_event *ev)
 {
-	struct client *cl = ev->data.ptr;
+	struct lw_control_client *cl = ev->data.ptr;
 
 	if (cl == NULL)
 		accept_one(c);
-	else if (cl->answer.len > 0)
-		send_some(c, cl);
-	else
+	else if (cl->state == READING)
 		receive(c, cl);
+	else if (cl->state == SENDING)
+		send_some(cl);
+	else
+		drop(cl); /* it has gone */
 }
 
 /* One event at a time: serving one may drop the client of another. */
@@ -189,6 +259,33 @@ int lw_control_step(struct lw_control *c)
 		serve(c, &ev);
 	}
 	return 1;
+}
+
+struct lw_json *lw_control_out(const struct lw_control_late *late)
+{
+	return late->client != NULL ? &late->client->answer : NULL;
+}
+
+void lw_control_push(struct lw_control_late *late)
+{
+	if (late->client != NULL)
+		send_answer(late->client);
+}
+
+void lw_control_finish(struct lw_control_late *late, int r, const struct lw_err *err)
+{
+	struct lw_control_client *cl = late->client;
+
+	if (cl == NULL)
+		return;
+	late->client = NULL;
+	cl->late = NULL;
+	if ((cl->begun || cl->sent > 0) && (r < 0 || cl->answer.failed)) {
+		drop(cl);
+		return;
+	}
+	complete(cl, r, err);
+	send_answer(cl);
 }
 
 int lw_control_fd(const struct lw_control *c)

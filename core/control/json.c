@@ -153,6 +153,13 @@ void lw_json_bool(struct lw_json *j, const char *key, bool value)
 	append(j, value ? "true" : "false", value ? 4 : 5);
 }
 
+void lw_json_forget(struct lw_json *j)
+{
+	j->len = 0;
+	if (j->text != NULL)
+		j->text[0] = '\0';
+}
+
 void lw_json_fini(struct lw_json *j)
 {
 	free(j->text);

@@ -36,6 +36,9 @@ struct lw_json {
 /* lw_json_fini() - free the text; the struct is an empty document again */
 void lw_json_fini(struct lw_json *j);
 
+/* lw_json_forget() - the text so far is with its reader: the document goes on without it */
+void lw_json_forget(struct lw_json *j);
+
 /* lw_json_object(), lw_json_array() - begin one; lw_json_end() ends the innermost */
 void lw_json_object(struct lw_json *j, const char *key);
 void lw_json_array(struct lw_json *j, const char *key);

@@ -10,9 +10,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "control/json.h"
+#include "control/control.h"
 
-#define WAIT_S 5
+#define WAIT_S     5
+#define ANSWER_MAX ((size_t)1 << 30) /* bytes */
 
 static int fail(struct lw_err *err, int r, const char *what, const char *path)
 {
@@ -46,7 +47,7 @@ static int connect_to(const char *path, struct lw_err *err)
 
 static int send_line(int fd, const char *command)
 {
-	char line[256];
+	char line[LW_CONTROL_REQUEST_MAX];
 	int len = snprintf(line, sizeof(line), "%s\n", command);
 
 	if (len < 0 || (size_t)len >= sizeof(line))
@@ -55,43 +56,66 @@ static int send_line(int fd, const char *command)
 	return send(fd, line, (size_t)len, MSG_NOSIGNAL) == len ? 0 : -errno;
 }
 
-static int receive_all(int fd, char *buf, size_t cap)
+/* what has come so far */
+struct text {
+	char *bytes;
+	size_t len;
+	size_t cap;
+};
+
+static int make_room(struct text *t)
 {
-	size_t len = 0;
+	size_t cap = t->cap == 0 ? 65536 : 2 * t->cap;
+	char *bigger;
 
-	while (len < cap) {
-		ssize_t n = recv(fd, buf + len, cap - len, 0);
+	if (t->len + 1 < t->cap)
+		return 0;
+	if (cap > ANSWER_MAX)
+		return -EFBIG;
+	bigger = realloc(t->bytes, cap);
+	if (bigger == NULL)
+		return -ENOMEM;
+	t->bytes = bigger;
+	t->cap = cap;
+	return 0;
+}
 
+static int receive_all(int fd, struct text *t)
+{
+	for (;;) {
+		int r = make_room(t);
+		ssize_t n;
+
+		if (r < 0)
+			return r;
+		n = recv(fd, t->bytes + t->len, t->cap - 1 - t->len, 0);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		if (n == 0) {
-			buf[len] = '\0';
-			return len > 0 ? 0 : -EBADMSG;
-		}
-		len += (size_t)n;
+		t->len += (size_t)n;
+		t->bytes[t->len] = '\0';
+		if (n == 0)
+			return t->len > 0 ? 0 : -EBADMSG;
 	}
-	return -EFBIG;
 }
 
 int lw_ctl_ask(const char *socket, const char *command, char **ret, struct lw_err *err)
 {
 	int fd = connect_to(socket, err);
-	char *answer;
+	struct text answer = { .bytes = NULL };
 	int r;
 
 	if (fd < 0)
 		return fd;
-	answer = malloc(LW_JSON_SIZE_MAX);
-	r = answer == NULL ? -ENOMEM : send_line(fd, command);
+	r = send_line(fd, command);
 	if (r == 0)
-		r = receive_all(fd, answer, LW_JSON_SIZE_MAX);
+		r = receive_all(fd, &answer);
 	(void)close(fd);
 	if (r < 0) {
-		free(answer);
+		free(answer.bytes);
 		return fail(err, r, "no answer from", socket);
 	}
-	*ret = answer;
+	*ret = answer.bytes;
 	return 0;
 }

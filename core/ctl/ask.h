@@ -12,7 +12,7 @@
  * @ret:     set on success: the answer, ends with a zero; free with free()
  * @err:     a sentence on failure
  *
- * Context: waits at most some seconds.
+ * Context: waits at most some seconds for anything to come.
  * Return:  0, -ENOENT or -ECONNREFUSED (nobody is there), -EACCES, -EBADMSG, -ETIMEDOUT, -EFBIG,
  * ...
  */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "server/walk.h"
 #include "wire/header.h"
 
 /* a client that has heard nothing for so long has given up its login */
@@ -215,9 +216,33 @@ void lw_record_rotated(struct lw_sessions *s, struct lw_record *rec)
 
 /* --- life --- */
 
+static void append(struct lw_sessions *s, struct lw_record *rec)
+{
+	rec->prev = s->last;
+	if (s->last != NULL)
+		s->last->next = rec;
+	else
+		s->first = rec;
+	s->last = rec;
+}
+
+static void take_out(struct lw_sessions *s, struct lw_record *rec)
+{
+	lw_walk_pass(s, rec);
+	if (rec->prev != NULL)
+		rec->prev->next = rec->next;
+	else
+		s->first = rec->next;
+	if (rec->next != NULL)
+		rec->next->prev = rec->prev;
+	else
+		s->last = rec->prev;
+}
+
 static void list(struct lw_sessions *s, struct lw_record *rec, struct lw_record *older, uint64_t id)
 {
 	rec->listed = true;
+	append(s, rec);
 	go_ahead_of(s, rec, older);
 	if (!rec->timed.tunnel->is_stream)
 		list_id(s, rec, &rec->id, id);
@@ -267,6 +292,7 @@ void lw_record_unlist(struct lw_sessions *s, struct lw_record *rec)
 	if (!rec->listed)
 		return;
 	rec->listed = false;
+	take_out(s, rec);
 	leave_address(s, rec);
 	end_rotation(s, rec);
 	if (!t->is_stream)

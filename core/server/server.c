@@ -13,7 +13,9 @@
 #include "base/log.h"
 #include "control/control.h"
 #include "module/value.h"
+#include "server/drain.h"
 #include "server/sessions.h"
+#include "server/survey.h"
 #include "worker/engine.h"
 #include "worker/records.h"
 #include "worker/status.h"
@@ -47,6 +49,8 @@ struct server {
 	uint64_t lane_rotate_us;
 	struct lw_addr tun_address; /* the system's own inside */
 	struct lw_control *control;
+	struct lw_surveys surveys;
+	struct lw_drain drain;
 	uint64_t started_us;
 	uint64_t looked_us;
 };
@@ -93,13 +97,8 @@ static void write_load(const struct server *s, struct lw_json *out)
 	lw_json_end(out);
 }
 
-static int on_command(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
+static void write_status(const struct server *s, struct lw_json *out)
 {
-	struct server *s = arg;
-
-	(void)err;
-	if (strcmp(command, "status") != 0)
-		return -ENOSYS;
 	lw_json_string(out, "role", "server");
 	lw_json_uint(out, "pid", (uint64_t)getpid());
 	lw_json_uint(out, "uptime_s", (lw_clock_us() - s->started_us) / LW_US_PER_S);
@@ -110,9 +109,29 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
 	lw_json_string(out, "records", lw_records_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->common.pool));
+	lw_drain_status(&s->drain, lw_clock_us(), out);
 	write_load(s, out);
 	lw_engine_status(&s->engine, out, write_counters, s);
-	return 0;
+}
+
+/* --- commands --- */
+
+static int on_command(void *arg, const char *command, struct lw_json *out,
+                      struct lw_control_late **ret_late, struct lw_err *err)
+{
+	struct server *s = arg;
+	int r;
+
+	if (strcmp(command, "status") == 0) {
+		write_status(s, out);
+		return 0;
+	}
+	r = lw_drain_command(&s->drain, command, lw_clock_us(), out, err);
+	if (r != -ENOSYS) {
+		s->engine.wake = true;
+		return r;
+	}
+	return lw_survey_command(&s->surveys, command, out, ret_late, err);
 }
 
 static void on_control(void *arg)
@@ -353,6 +372,7 @@ static int finish(struct server *s)
 	lw_engine_join(&s->engine);
 	failed = lw_engine_failed(&s->engine);
 	end_sessions(s);
+	lw_surveys_end(&s->surveys); /* until now the sessions know of their walks */
 	lw_control_close(s->control);
 	/* helpers may still hold logins: they end before the tables of logins go */
 	lw_engine_fini(&s->engine);
@@ -367,10 +387,8 @@ static int finish(struct server *s)
 }
 
 /* How busy each worker was since the last look. */
-static void look_at_load(struct server *s)
+static void look_at_load(struct server *s, uint64_t now)
 {
-	uint64_t now = lw_clock_us();
-
 	for (uint32_t i = 0; i < s->engine.n_workers; i++) {
 		struct part *p = &s->parts[i];
 		uint64_t cpu = lw_core_cpu_us(&s->engine.cores[i]);
@@ -385,10 +403,17 @@ static void look_at_load(struct server *s)
 
 static void serve(struct server *s)
 {
-	s->looked_us = lw_clock_us();
-	while (!s->engine.stop) {
-		lw_engine_run(&s->engine, LOOK_US);
-		look_at_load(s);
+	uint64_t now = lw_clock_us();
+
+	s->looked_us = now;
+	while (!s->engine.stop && !lw_drain_done(&s->drain, now)) {
+		uint64_t look = s->looked_us + LOOK_US - now;
+		uint64_t drain = lw_drain_look_us(&s->drain, now);
+
+		lw_engine_run(&s->engine, drain < look ? drain : look);
+		now = lw_clock_us();
+		if (now - s->looked_us >= LOOK_US)
+			look_at_load(s, now);
 	}
 }
 
@@ -412,6 +437,8 @@ static int run_with(const struct lw_server_plan *plan, uint32_t workers, struct 
 	if (s == NULL)
 		return lw_err_set(err, -ENOMEM, "out of memory");
 	s->plan = plan;
+	s->surveys.engine = &s->engine;
+	s->drain.common = &s->common;
 	s->started_us = lw_clock_us();
 	r = start(s, workers, err);
 	if (r == 0) {

@@ -34,6 +34,17 @@ static uint64_t all_sessions(const struct lw_sessions *s)
 	return __atomic_load_n(&s->common->n, __ATOMIC_RELAXED);
 }
 
+/* for good, or until a drain is called off */
+static bool lets_nobody_in(const struct lw_sessions *s)
+{
+	return s->closing || __atomic_load_n(&s->common->draining, __ATOMIC_RELAXED);
+}
+
+static enum lw_limit ask_limits(struct lw_sessions *s, const struct lw_addr *remote)
+{
+	return lw_limits_admit(&s->limits, all_sessions(s), remote, s->core->now_us);
+}
+
 /* So those who never log in cannot keep the others out; one who is online is never displaced. */
 static bool make_room(struct lw_sessions *s)
 {
@@ -46,13 +57,6 @@ static bool make_room(struct lw_sessions *s)
 	return true;
 }
 
-static enum lw_limit ask_limits(struct lw_sessions *s, const struct lw_addr *remote)
-{
-	if (s->closing)
-		return LW_LIMIT_SESSIONS;
-	return lw_limits_admit(&s->limits, all_sessions(s), remote, s->core->now_us);
-}
-
 bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 {
 	static const enum lw_server_counter counters[] = {
@@ -60,10 +64,13 @@ bool lw_sessions_admit(struct lw_sessions *s, const struct lw_addr *remote)
 		[LW_LIMIT_SOURCE] = LW_SRV_SOURCES_LIMITED,
 		[LW_LIMIT_HANDSHAKES] = LW_SRV_HANDSHAKES_LIMITED,
 	};
-	enum lw_limit limit = ask_limits(s, remote);
+	enum lw_limit limit = LW_LIMIT_SESSIONS;
 
-	if (limit == LW_LIMIT_SESSIONS && make_room(s))
+	if (!lets_nobody_in(s)) {
 		limit = ask_limits(s, remote);
+		if (limit == LW_LIMIT_SESSIONS && make_room(s))
+			limit = ask_limits(s, remote);
+	}
 	if (limit == LW_LIMIT_NONE)
 		return true;
 	lw_sessions_count(s, counters[limit], 1);

@@ -57,8 +57,9 @@ struct lw_sessions_common {
 	struct lw_helpers *helpers;
 	struct lw_pool pool;
 	uint32_t n_workers;
-	bool udp;   /* cookie listeners are needed */
-	uint64_t n; /* sessions of all workers; atomic, relaxed */
+	bool udp;      /* cookie listeners are needed */
+	bool draining; /* nobody may begin a session; set by the control thread; relaxed */
+	uint64_t n;    /* sessions of all workers; atomic, relaxed */
 };
 
 /* log lines of a kind that peers can cause */
@@ -78,6 +79,9 @@ struct lw_sessions {
 	struct lw_auth auth;
 	struct lw_hash by_addr; /* of struct lw_record, by_id of struct lw_record_id */
 	struct lw_hash by_id;
+	struct lw_record *first; /* in the order in which they began */
+	struct lw_record *last;
+	struct lw_walk *walks;           /* over these, on their way */
 	struct lw_record *first_pending; /* who began first of those that are not online yet */
 	struct lw_record *last_pending;
 	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];

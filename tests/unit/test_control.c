@@ -16,10 +16,12 @@
 
 static char dir[] = "/tmp/lw-control-XXXXXX";
 static char path[64];
-static char last_command[300];
+static char last_command[LW_CONTROL_REQUEST_MAX];
 
-static int handle(void *arg, const char *command, struct lw_json *out, struct lw_err *err)
+static int handle(void *arg, const char *command, struct lw_json *out,
+                  struct lw_control_late **ret_late, struct lw_err *err)
 {
+	(void)ret_late;
 	(void)snprintf(last_command, sizeof(last_command), "%s", command);
 	if (strcmp(command, "status") == 0) {
 		lw_json_string(out, "role", arg);
@@ -139,16 +141,16 @@ static void control__request_in_pieces__is_answered_when_whole(void **state)
 static void control__request_too_long__is_refused(void **state)
 {
 	struct lw_control *c = open_at(path);
-	char request[600];
+	char request[LW_CONTROL_REQUEST_MAX + 1];
 
 	(void)state;
 	memset(request, 'x', sizeof(request));
-	request[255] = '\n';
-	request[256] = '\0';
+	request[LW_CONTROL_REQUEST_MAX - 1] = '\n';
+	request[LW_CONTROL_REQUEST_MAX] = '\0';
 	assert_non_null(strstr(ask(c, request), "no such command"));
-	assert_int_equal(strlen(last_command), 255);
-	request[255] = 'x';
-	assert_non_null(strstr(ask(c, request), "at most 255 bytes"));
+	assert_int_equal(strlen(last_command), LW_CONTROL_REQUEST_MAX - 1);
+	request[LW_CONTROL_REQUEST_MAX - 1] = 'x';
+	assert_non_null(strstr(ask(c, request), "at most 4095 bytes"));
 	lw_control_close(c);
 }
 

@@ -371,6 +371,14 @@ static void server__sessions_full_of_silent__the_oldest_makes_room(void **state)
 	assert_int_equal(bed_counter(b, LW_SRV_SESSIONS_DISPLACED), 1);
 	assert_int_equal(bed_counter(b, LW_SRV_SESSIONS_LIMITED), 1);
 	bed_run(b, NULL, 0, 1 * LW_US_PER_S);
+	b->common.draining = true; /* for nobody */
+	other = peer_create(b, HOME + 5, 9, true);
+	peer_begin(other);
+	bed_settle(b, &other, 1);
+	assert_true(other->closed);
+	peer_destroy(other);
+	assert_int_equal(bed_counter(b, LW_SRV_SESSIONS_DISPLACED), 1);
+	b->common.draining = false;
 	other = bed_online(b, HOME + 5, 1, false); /* in place of the second */
 	assert_null(silent[1]->conn.twin);
 	assert_non_null(silent[2]->conn.twin);
