@@ -144,6 +144,7 @@ static void steer__strangers_flood__sessions_queue_is_free(void **state)
 
 	(void)state;
 	prepare_listeners(&bed, "127.0.0.1", NULL, 1);
+	bed.opts.buffer = 16 << 20;
 	assert_int_equal(steer(&bed, 0, by_first_byte, 2), 0);
 	start(&bed, 1);
 	for (uint32_t i = 0; i < 20000; i++)
