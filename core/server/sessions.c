@@ -293,12 +293,20 @@ static void on_online(struct lw_sessions *s, struct lw_tunnel *t)
 	             lw_addr_format(&t->s.inside, inside), info.cipher, info.group);
 }
 
-/* Nobody can fill the log. */
-bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told)
+bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t per_s)
 {
 	if (s->core->now_us - told->since_us >= LW_US_PER_S)
 		*told = (struct lw_told){ .since_us = s->core->now_us };
-	return told->n++ < TOLD_PER_S;
+	if (told->n >= per_s)
+		return false;
+	told->n++;
+	return true;
+}
+
+/* Nobody can fill the log. */
+bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told)
+{
+	return lw_sessions_may(s, told, TOLD_PER_S);
 }
 
 static int closed_level(struct lw_sessions *s, const struct lw_tunnel *t, bool was_online)

@@ -16,12 +16,17 @@
 #include "tls/listener.h"
 #include "worker/worker.h"
 
-/* datagrams of strangers that are served after each batch; the rest is dropped and counted */
-#define LW_STRANGERS_PER_BATCH 32u
+/* datagrams of strangers that are served after each batch, those that bring a cookie before the
+ * others, and so many of each; the rest is dropped and counted */
+#define LW_STRANGERS_PER_BATCH 64u
+/* the same of those without a cookie while sessions wait. To read a datagram and drop it costs a
+ * tenth of an answer: with few answers more are read, and so more of those that bring a cookie */
+#define LW_STRANGERS_WHEN_BUSY 8u
 
 #define LW_SERVER_COUNTERS(X)                                                                      \
 	X(HELLOS, "hellos")                                                                        \
 	X(HELLOS_DROPPED, "hellos_dropped")                                                        \
+	X(HELLOS_COPIES, "hellos_copies")                                                          \
 	X(HELLOS_BAD, "hellos_bad")                                                                \
 	X(COOKIES_SENT, "cookies_sent")                                                            \
 	X(COOKIES_GOOD, "cookies_good")                                                            \
@@ -30,6 +35,7 @@
 	X(SESSIONS_DISPLACED, "sessions_displaced")                                                \
 	X(SOURCES_LIMITED, "sources_limited")                                                      \
 	X(REJECTS_SENT, "rejects_sent")                                                            \
+	X(REJECTS_DROPPED, "rejects_dropped")                                                      \
 	X(UNKNOWN_DATAGRAMS, "unknown_datagrams")                                                  \
 	X(MOVES, "moves")                                                                          \
 	X(MOVES_REFUSED, "moves_refused")                                                          \
@@ -62,10 +68,16 @@ struct lw_sessions_common {
 	uint64_t n;    /* sessions of all workers; atomic, relaxed */
 };
 
-/* log lines of a kind that peers can cause */
+/* what peers can cause, and how often: log lines of a kind, rejects */
 struct lw_told {
 	uint64_t since_us;
 	uint32_t n; /* since then */
+};
+
+/* strangers' datagrams of one batch */
+struct lw_strangers {
+	struct lw_packet *pkt[LW_STRANGERS_PER_BATCH];
+	uint32_t n;
 };
 
 struct lw_sessions {
@@ -84,14 +96,16 @@ struct lw_sessions {
 	struct lw_walk *walks;           /* over these, on their way */
 	struct lw_record *first_pending; /* who began first of those that are not online yet */
 	struct lw_record *last_pending;
-	struct lw_packet *strangers[LW_STRANGERS_PER_BATCH];
-	uint32_t n_strangers;
+	struct lw_strangers returning;   /* with a cookie, by their looks */
+	struct lw_strangers asking;      /* any others */
+	struct lw_packet *last_stranger; /* of either, served or not; NULL: none in this batch */
 	uint64_t serial;
 	uint64_t n;          /* sessions of this worker; relaxed readers */
 	uint64_t n_online;   /* relaxed readers */
 	uint64_t n_rotating; /* their peers may not have learned their new id; relaxed readers */
 	struct lw_told refusals_told;
 	struct lw_told moves_told;
+	struct lw_told rejects;
 	uint64_t rekey_at_us;
 	bool closing;
 	uint64_t counters[LW_SRV_MAX];
@@ -124,7 +138,10 @@ static inline void lw_sessions_set(uint64_t *gauge, uint64_t n)
 	__atomic_store_n(gauge, n, __ATOMIC_RELAXED);
 }
 
-/* lw_sessions_may_tell() - may one more line of its kind be logged, of so many a second? */
+/* lw_sessions_may() - may it happen once more, of so many times a second? */
+bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t per_s);
+
+/* lw_sessions_may_tell() - the same of log lines */
 bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told);
 
 /* lw_sessions_close_all() - worker's thread, or any after it has ended: Goodbye to all, nobody new

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "server/record.h"
@@ -10,6 +11,15 @@
 
 /* a cookie carries no time, so its secret changes: wire.md 4.9.2 */
 #define REKEY_US (120 * LW_US_PER_S)
+/* Rejects of a worker: after a restart its peers, whose ids mean nothing any more, learn that
+ * within seconds, and a flood costs no more than the look at its ids. */
+#define REJECTS_PER_S 1000u
+/* where DTLS says what a datagram is: RFC 9147, 5.2. Record type, message type and its number */
+#define RECORD_TYPE  LW_WIRE_HEADER_LEN
+#define MESSAGE_TYPE (LW_WIRE_HEADER_LEN + 13)
+#define MESSAGE_SEQ  (MESSAGE_TYPE + 5)
+#define HANDSHAKE    22
+#define CLIENT_HELLO 1
 
 int lw_strangers_init(struct lw_sessions *s, struct lw_err *err)
 {
@@ -23,10 +33,42 @@ int lw_strangers_init(struct lw_sessions *s, struct lw_err *err)
 	return r;
 }
 
+/* A client sends each datagram of its handshake three times. Three answers are more likely to
+ * arrive than one, so each gets its own while there is time for it. */
+static bool is_copy(const struct lw_packet *a, const struct lw_packet *b)
+{
+	return a->len == b->len && a->endpoint->tag == b->endpoint->tag &&
+	       lw_addr_equal(&a->endpoint->remote, &b->endpoint->remote) &&
+	       memcmp(lw_packet_data(a), lw_packet_data(b), a->len) == 0;
+}
+
+/* A client's second hello is the one that brings a cookie. Anybody can make one that looks so, at
+ * the price that we look at the cookie. */
+static bool is_second_hello(const struct lw_packet *dgram)
+{
+	const uint8_t *p = lw_packet_data(dgram);
+
+	return dgram->len > MESSAGE_SEQ && p[RECORD_TYPE] == HANDSHAKE &&
+	       p[MESSAGE_TYPE] == CLIENT_HELLO && p[MESSAGE_SEQ] == 1;
+}
+
 void lw_strangers_keep(struct lw_sessions *s, struct lw_packet *dgram)
 {
-	if (s->n_strangers < LW_STRANGERS_PER_BATCH)
-		s->strangers[s->n_strangers++] = dgram;
+	struct lw_strangers *list = &s->asking;
+	uint32_t most = s->core->few_strangers ? LW_STRANGERS_WHEN_BUSY : LW_STRANGERS_PER_BATCH;
+	const struct lw_packet *last = s->last_stranger;
+
+	s->last_stranger = dgram;
+	if (s->core->few_strangers && last != NULL && is_copy(last, dgram)) {
+		lw_sessions_count(s, LW_SRV_HELLOS_COPIES, 1);
+		return;
+	}
+	if (is_second_hello(dgram)) {
+		list = &s->returning;
+		most = LW_STRANGERS_PER_BATCH;
+	}
+	if (list->n < most)
+		list->pkt[list->n++] = dgram;
 	else
 		lw_sessions_count(s, LW_SRV_HELLOS_DROPPED, 1);
 }
@@ -127,14 +169,21 @@ static void rekey(struct lw_sessions *s)
 	explicit_bzero(secret, sizeof(secret));
 }
 
+static void serve_strangers(struct lw_sessions *s, struct lw_port *port, struct lw_strangers *list)
+{
+	for (uint32_t i = 0; i < list->n; i++)
+		serve_stranger(s, port, list->pkt[i]);
+	list->n = 0;
+}
+
 void lw_strangers_serve(struct lw_sessions *s, struct lw_port *port)
 {
-	if (s->n_strangers == 0)
+	if (s->last_stranger == NULL)
 		return;
+	s->last_stranger = NULL;
 	rekey(s);
-	for (uint32_t i = 0; i < s->n_strangers; i++)
-		serve_stranger(s, port, s->strangers[i]);
-	s->n_strangers = 0;
+	serve_strangers(s, port, &s->returning);
+	serve_strangers(s, port, &s->asking);
 }
 
 void lw_strangers_reject(struct lw_sessions *s, struct lw_port *port, const struct lw_packet *dgram)
@@ -142,10 +191,14 @@ void lw_strangers_reject(struct lw_sessions *s, struct lw_port *port, const stru
 	const struct lw_wire_header h = { .session = LW_WIRE_ID_REJECTED,
 		                          .major = LW_WIRE_MAJOR,
 		                          .minor = LW_WIRE_MINOR_MIN };
-	struct lw_packet *pkt = lw_batch_reserve(port->wire, LW_WIRE_HEADER_LEN);
+	struct lw_packet *pkt = NULL;
 
-	if (pkt == NULL)
+	if (lw_sessions_may(s, &s->rejects, REJECTS_PER_S))
+		pkt = lw_batch_reserve(port->wire, LW_WIRE_HEADER_LEN);
+	if (pkt == NULL) {
+		lw_sessions_count(s, LW_SRV_REJECTS_DROPPED, 1);
 		return;
+	}
 	lw_wire_header_write(lw_packet_data(pkt), &h);
 	*pkt->endpoint = *dgram->endpoint;
 	pkt->endpoint->tos = 0;

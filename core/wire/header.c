@@ -5,8 +5,6 @@
 
 #include "base/cursor.h"
 
-#define MAGIC 0x4865
-
 int lw_wire_header_parse(const uint8_t *buf, size_t len, struct lw_wire_header *ret_h)
 {
 	struct lw_reader r = lw_reader_init(buf, len);
@@ -15,7 +13,7 @@ int lw_wire_header_parse(const uint8_t *buf, size_t len, struct lw_wire_header *
 
 	if (len < LW_WIRE_HEADER_LEN)
 		return -ENODATA;
-	if (magic != MAGIC)
+	if (magic != LW_WIRE_MAGIC)
 		return -EBADMSG;
 	h.major = lw_read_u8(&r);
 	h.minor = lw_read_u8(&r);
@@ -33,7 +31,7 @@ void lw_wire_header_write(uint8_t *dst, const struct lw_wire_header *h)
 {
 	struct lw_writer w = lw_writer_init(dst, LW_WIRE_HEADER_LEN);
 
-	lw_write_u16(&w, MAGIC);
+	lw_write_u16(&w, LW_WIRE_MAGIC);
 	lw_write_u8(&w, h->major);
 	lw_write_u8(&w, h->minor);
 	lw_write_u8(&w, h->aggressive);

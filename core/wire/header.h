@@ -11,6 +11,9 @@
 
 #define LW_WIRE_HEADER_LEN 16
 
+/* its first two bytes, read as one big-endian number */
+#define LW_WIRE_MAGIC 0x4865
+
 /* versions that exist; they share the major */
 #define LW_WIRE_MAJOR     1
 #define LW_WIRE_MINOR_MIN 1

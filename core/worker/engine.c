@@ -339,6 +339,7 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 {
 	int r = 0;
 
+	lw_engine_steer(e);
 	for (uint32_t i = 0; r == 0 && i < e->n_instances; i++) {
 		for (uint32_t w = 0; r == 0 && w < e->n_workers; w++)
 			r = lw_instance_start(e->instances[i], w, err);
@@ -348,7 +349,6 @@ int lw_engine_start(struct lw_engine *e, struct lw_err *err)
 	if (r < 0)
 		return r;
 	lw_records_choose(e);
-	lw_engine_steer(e);
 	for (uint32_t w = 0; r == 0 && w < e->n_workers; w++) {
 		r = lw_core_start(&e->cores[w]);
 		e->running |= r == 0;

@@ -12,15 +12,17 @@
 
 #include <laneway/err.h>
 
-#define LW_STEER_OUTSIDE_INSNS 9u
+#define LW_STEER_OUTSIDE_INSNS 27u
 
 /**
  * lw_steer_outside() - classic BPF for the sockets of one address, in the order of their workers
  *
- * A datagram without an id, or with one that is no worker's, goes where the kernel's hash of its
- * addresses and ports says, always the same for one peer.
+ * A datagram with an id goes to the socket of the worker that the id names. One without, or with
+ * one that is no worker's, or that is no datagram of ours, is a stranger's: it goes to one of
+ * @workers sockets behind those, by address and port of its sender, always the same for one peer.
+ * Where there are no such sockets the kernel's own hash says.
  */
-void lw_steer_outside(struct sock_filter insns[LW_STEER_OUTSIDE_INSNS]);
+void lw_steer_outside(uint32_t workers, struct sock_filter insns[LW_STEER_OUTSIDE_INSNS]);
 
 /**
  * lw_steer_inside() - load an eBPF program for the queues of a device, in the order of their
@@ -47,9 +49,9 @@ struct lw_engine;
  * lw_engine_steer() - give these programs to all outsides and to the inside
  *
  * One that does not take it is a warning: what then comes to the wrong worker is handed over, which
- * costs.
+ * costs, and strangers share a queue with sessions.
  *
- * Context: control thread, when all instances were started.
+ * Context: control thread, before the instances are started.
  */
 void lw_engine_steer(const struct lw_engine *e);
 

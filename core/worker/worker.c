@@ -19,6 +19,11 @@
 #define ACCEPTS_PER_ROUND 32
 /* longest wait of a round */
 #define WAIT_MAX_US (60 * LW_US_PER_S)
+/* how many times as long as strangers took they wait for the next turn of a busy worker */
+#define STRANGERS_WAIT 9
+/* A worker is busy for so long after it has served anybody else. What it does between two batches
+ * of a session is not free: peers and the rest of the system may wait for the processor. */
+#define BUSY_US (10 * LW_US_PER_MS)
 
 /* how a module names what it watches */
 struct tag_key {
@@ -44,45 +49,55 @@ struct lw_watch {
 #define KEY_OFFSET(key, node)                                                                      \
 	((ptrdiff_t)offsetof(struct lw_watch, key) - (ptrdiff_t)offsetof(struct lw_watch, node))
 
-/* --- the ready ring --- */
+/* --- who is ready --- */
+
+static struct lw_ready *ready_of(struct lw_core *c, const struct lw_watch *w)
+{
+	return (w->key.tag & LW_TAG_STRANGERS) != 0 && w->attach->kind == LW_ATTACH_PORT
+	               ? &c->strangers
+	               : &c->ready;
+}
 
 static void make_ready(struct lw_core *c, struct lw_watch *w)
 {
+	struct lw_ready *list = ready_of(c, w);
+
 	if (w->ready)
 		return;
 	w->ready = true;
 	w->round = c->round;
 	w->next = NULL;
-	if (c->ready_last != NULL)
-		c->ready_last->next = w;
+	if (list->last != NULL)
+		list->last->next = w;
 	else
-		c->ready = w;
-	c->ready_last = w;
+		list->first = w;
+	list->last = w;
 }
 
-static struct lw_watch *pop_ready(struct lw_core *c)
+static struct lw_watch *pop_ready(struct lw_ready *list)
 {
-	struct lw_watch *w = c->ready;
+	struct lw_watch *w = list->first;
 
-	c->ready = w->next;
-	if (c->ready == NULL)
-		c->ready_last = NULL;
+	list->first = w->next;
+	if (list->first == NULL)
+		list->last = NULL;
 	w->ready = false;
 	return w;
 }
 
 static void forget_ready(struct lw_core *c, struct lw_watch *gone)
 {
+	struct lw_ready *list = ready_of(c, gone);
 	struct lw_watch *before = NULL;
 
-	for (struct lw_watch *w = c->ready; w != gone; w = w->next)
+	for (struct lw_watch *w = list->first; w != gone; w = w->next)
 		before = w;
 	if (before != NULL)
 		before->next = gone->next;
 	else
-		c->ready = gone->next;
-	if (c->ready_last == gone)
-		c->ready_last = before;
+		list->first = gone->next;
+	if (list->last == gone)
+		list->last = before;
 	gone->ready = false;
 }
 
@@ -304,16 +319,51 @@ static bool serve(struct lw_core *c, struct lw_watch *w)
 	}
 }
 
-static void serve_ready(struct lw_core *c)
+/* Each that is ready now, once: what becomes so meanwhile waits for the next round. False: there
+ * was none. */
+static bool serve_list(struct lw_core *c, struct lw_ready *list)
 {
-	c->round++;
-	/* each that is ready now, once: what becomes so meanwhile waits for the next round */
-	while (c->ready != NULL && c->ready->round != c->round) {
-		struct lw_watch *w = pop_ready(c);
+	bool any = false;
+
+	while (list->first != NULL && list->first->round != c->round) {
+		struct lw_watch *w = pop_ready(list);
 
 		if (serve(c, w) && !w->gone)
 			make_ready(c, w);
+		any = true;
 	}
+	return any;
+}
+
+/* When strangers are served next, if there are any. */
+static uint64_t strangers_turn(const struct lw_core *c)
+{
+	if (c->strangers.first == NULL)
+		return UINT64_MAX;
+	return c->strangers_at_us < c->busy_until_us ? c->strangers_at_us : c->busy_until_us;
+}
+
+static void serve_strangers(struct lw_core *c)
+{
+	uint64_t began = lw_clock_us();
+	uint64_t ended;
+
+	if (strangers_turn(c) > began)
+		return;
+	c->few_strangers = began < c->busy_until_us;
+	(void)serve_list(c, &c->strangers);
+	c->few_strangers = false;
+	ended = lw_clock_us();
+	c->strangers_at_us = ended + STRANGERS_WAIT * (ended - began);
+}
+
+static void serve_ready(struct lw_core *c)
+{
+	c->round++;
+	if (serve_list(c, &c->ready))
+		c->busy_until_us = c->now_us + BUSY_US;
+	if (c->strangers.first != NULL)
+		serve_strangers(c);
 }
 
 static void expire_timers(struct lw_core *c)
@@ -334,7 +384,7 @@ static void expire_timers(struct lw_core *c)
 
 static bool something_ready(const struct lw_core *c)
 {
-	for (const struct lw_watch *w = c->ready; w != NULL; w = w->next) {
+	for (const struct lw_watch *w = c->ready.first; w != NULL; w = w->next) {
 		/* the inside, paused, is no reason to hurry */
 		if (w->attach->kind != LW_ATTACH_INSIDE || !lw_path_paused(&c->path))
 			return true;
@@ -347,11 +397,14 @@ static uint64_t wait_us(struct lw_core *c, uint64_t max_wait_us)
 {
 	uint64_t now = lw_clock_us();
 	uint64_t next = lw_wheel_next_us(&c->wheel);
+	uint64_t strangers = strangers_turn(c);
 	uint64_t blocked = lw_path_deadline(&c->path);
 	uint64_t wait = max_wait_us < WAIT_MAX_US ? max_wait_us : WAIT_MAX_US;
 
 	if (something_ready(c))
 		return 0;
+	if (strangers < next)
+		next = strangers;
 	if (blocked <= now || next <= now)
 		return 0;
 	if (next - now < wait)

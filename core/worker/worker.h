@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * One worker: a thread with an epoll loop, its timers, and its path. A round is: wait, take the
- * time, read the mailbox, one batch of each ready descriptor, due timers.
+ * time, read the mailbox, one batch of each ready descriptor, of strangers too if it is their turn,
+ * due timers.
+ *
+ * Strangers cost much and may be many, so they come after sessions and get a tenth of the time of a
+ * worker that has had sessions to serve lately. Any other serves them all the time.
  */
 #ifndef LW_WORKER_WORKER_H
 #define LW_WORKER_WORKER_H
@@ -44,6 +48,12 @@ struct lw_attach {
 
 #define LW_ATTACH_MAX 64u
 
+/* watched descriptors that may have something to read */
+struct lw_ready {
+	struct lw_watch *first;
+	struct lw_watch *last;
+};
+
 struct lw_core {
 	struct lw_path path;
 	struct lw_wheel wheel;
@@ -52,15 +62,18 @@ struct lw_core {
 	struct lw_attach attach[LW_ATTACH_MAX];
 	uint32_t n_attach;
 	uint64_t now_us;
-	struct lw_hash by_fd;   /* watches by descriptor */
-	struct lw_hash by_tag;  /* watches by attachment and tag */
-	struct lw_watch *gone;  /* unwatched in this round: events may still name them */
-	struct lw_watch *ready; /* ring: first */
-	struct lw_watch *ready_last;
-	uint64_t round; /* number of the present one */
+	struct lw_hash by_fd;  /* watches by descriptor */
+	struct lw_hash by_tag; /* watches by attachment and tag */
+	struct lw_watch *gone; /* unwatched in this round: events may still name them */
+	struct lw_ready ready;
+	struct lw_ready strangers; /* the same where LW_TAG_STRANGERS is set */
+	uint64_t strangers_at_us;  /* not before, while busy */
+	uint64_t busy_until_us;    /* others were served lately */
+	uint64_t round;            /* number of the present one */
 	int epfd;
 	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;
+	bool few_strangers; /* it is their turn, and to be a short one; on its thread */
 	bool started;
 	bool waits_in_ms;      /* the kernel cannot do better */
 	struct lw_core *peers; /* all workers, this one too; NULL: it is alone */

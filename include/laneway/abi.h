@@ -13,13 +13,14 @@
  *   0.3  lw_host.lacks(); lw_packet.status of what the system refused
  *   0.4  LW_OPTF_AUTO; lw_caps.burst; prepare() answers -EUSERS for more workers than it can
  *        serve
+ *   0.5  LW_TAG_STRANGERS; steer() is called before worker_start()
  */
 #ifndef LW_LANEWAY_ABI_H
 #define LW_LANEWAY_ABI_H
 
 #define LW_ABI_MAGIC 0x4c414e45u /* "LANE" */
 #define LW_ABI_MAJOR 0
-#define LW_ABI_MINOR 4
+#define LW_ABI_MINOR 5
 
 #ifdef __cplusplus
 #define LW_EXTERN extern "C"

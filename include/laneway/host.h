@@ -11,6 +11,13 @@
 
 struct lw_host;
 
+/*
+ * A bit of the tag under which an outside has a descriptor watched where peers arrive that have no
+ * session: it is served when all others were, and for a bounded share of the time. recv() gets the
+ * tag with it, endpoints have the listener's tag without it. Since ABI 0.5.
+ */
+#define LW_TAG_STRANGERS 0x80000000u
+
 /**
  * struct lw_worker - one instance's view of one worker: the `w` of every data-path call
  *

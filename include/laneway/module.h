@@ -136,6 +136,8 @@ struct lw_life_ops {
  * struct lw_steer - a program that brings packets to their owner's queue or socket
  *
  * It answers the number of a worker; what is no worker's number is left to the kernel's own choice.
+ * That of an outside answers for peers without a session the number of workers and that of one: a
+ * socket of that worker for strangers, bound after those of all workers, if the module has any.
  *
  * @insns:   outside: array of struct sock_filter (classic BPF)
  * @n:       how many
@@ -172,7 +174,7 @@ struct lw_steer {
  * @recv:  append packets of queue @tag
  * @send:  write the batch to the worker's queue
  * @steer: install a program on the device, @tag 0, until the instance is destroyed; control thread,
- *         after worker_start(); may be NULL
+ *         after prepare() and before worker_start(); may be NULL
  *
  * What was granted of lw_env.caps_wanted changes what the packets may be; without any of it they
  * are single, with complete checksums.
@@ -206,7 +208,7 @@ struct lw_inside_ops {
  * @connect: client: a socket of its own towards @remote; fills the endpoint with its tag
  * @close:   end such a socket
  * @steer:   install a program on the sockets of a listener, @tag from 0 on; -ENOENT: there is no
- * such listener; control thread, after worker_start(); may be NULL
+ *           such listener; control thread, after prepare() and before worker_start(); may be NULL
  *
  * What was granted of lw_env.caps_wanted changes what the packets may be; without any of it they
  * are single datagrams.

@@ -69,9 +69,17 @@ static int udp_create(const struct lw_host *h, const void *opts, void **ret_inst
 	return 0;
 }
 
+static void close_strangers(struct udp_sock *s)
+{
+	if (s->strangers_fd >= 0)
+		(void)close(s->strangers_fd);
+	s->strangers_fd = -1;
+}
+
 static void close_listeners(struct udp *u)
 {
 	for (uint32_t i = 0; i < u->n_workers * u->n_listen; i++) {
+		close_strangers(&u->socks[i]);
 		if (u->socks[i].fd >= 0)
 			(void)close(u->socks[i].fd);
 	}
@@ -106,10 +114,16 @@ static unsigned gro_flag(const struct udp *u)
 	return (u->caps & LW_CAP_GRO) != 0 ? UDP_OPEN_GRO : 0;
 }
 
+static unsigned listener_flags(const struct udp *u, const struct udp_sock *s)
+{
+	return gro_flag(u) | (s->any ? UDP_OPEN_PKTINFO : 0u);
+}
+
 /*
  * The first worker's socket is bound without SO_REUSEPORT, which fails when anybody, a second
- * lanewayd of the same user too, is there already. With one worker it stays so: nobody can join
- * later. With more it is opened for the others afterwards, so no moment is left in between.
+ * lanewayd of the same user too, is there already. With one worker it stays so, until udp_steer():
+ * nobody can join later. With more it is opened for the others afterwards, so no moment is left in
+ * between.
  */
 static int open_listener(struct udp *u, uint32_t worker, uint32_t i, struct lw_err *err)
 {
@@ -121,9 +135,7 @@ static int open_listener(struct udp *u, uint32_t worker, uint32_t i, struct lw_e
 	s->local = *listen_at(u->opts, i);
 	s->family = s->local.family;
 	s->any = lw_udp_name_any(&s->local);
-	if (s->any)
-		flags |= UDP_OPEN_PKTINFO;
-	flags |= gro_flag(u);
+	flags |= listener_flags(u, s);
 	r = lw_udp_socket_open(&s->local, flags, u->opts->buffer, &o);
 	if (r == 0) {
 		s->fd = o.fd;
@@ -144,7 +156,7 @@ static int alloc_listeners(struct udp *u, const struct lw_env *env, struct lw_er
 	if (u->socks == NULL)
 		return lw_err_set(err, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < n; i++)
-		u->socks[i].fd = -1;
+		u->socks[i] = (struct udp_sock){ .fd = -1, .strangers_fd = -1 };
 	u->n_workers = env->workers;
 	u->n_listen = u->opts->listen.n;
 	return 0;
@@ -222,6 +234,28 @@ static struct udp_worker *worker_create(const struct udp *u, uint32_t index)
 	return uw;
 }
 
+static int watch(const struct udp *u, struct lw_worker *w, uint32_t tag)
+{
+	const struct udp_sock *s = &u->socks[w->index * u->n_listen + tag];
+	int r = u->host->watch(u->host, w, s->fd, tag);
+
+	if (r < 0 || s->strangers_fd < 0)
+		return r;
+	r = u->host->watch(u->host, w, s->strangers_fd, tag | LW_TAG_STRANGERS);
+	if (r < 0)
+		u->host->unwatch(u->host, w, s->fd);
+	return r;
+}
+
+static void unwatch(const struct udp *u, struct lw_worker *w, uint32_t tag)
+{
+	const struct udp_sock *s = &u->socks[w->index * u->n_listen + tag];
+
+	u->host->unwatch(u->host, w, s->fd);
+	if (s->strangers_fd >= 0)
+		u->host->unwatch(u->host, w, s->strangers_fd);
+}
+
 static int udp_worker_start(void *inst, struct lw_worker *w, void **ret_state, struct lw_err *err)
 {
 	const struct udp *u = inst;
@@ -232,7 +266,7 @@ static int udp_worker_start(void *inst, struct lw_worker *w, void **ret_state, s
 	if (uw == NULL)
 		return lw_err_set(err, -ENOMEM, "out of memory");
 	while (watched < u->n_listen) {
-		r = u->host->watch(u->host, w, uw->socks[watched].fd, watched);
+		r = watch(u, w, watched);
 		if (r < 0)
 			goto fail;
 		watched++;
@@ -241,7 +275,7 @@ static int udp_worker_start(void *inst, struct lw_worker *w, void **ret_state, s
 	return 0;
 fail:
 	while (watched > 0)
-		u->host->unwatch(u->host, w, uw->socks[--watched].fd);
+		unwatch(u, w, --watched);
 	free(uw->socks);
 	free(uw);
 	return lw_err_set(err, r, "cannot watch a udp socket: %s", strerror(-r));
@@ -255,7 +289,7 @@ static void udp_worker_stop(void *inst, struct lw_worker *w)
 	if (uw == NULL)
 		return;
 	for (uint32_t tag = 0; tag < u->n_listen; tag++)
-		u->host->unwatch(u->host, w, uw->socks[tag].fd);
+		unwatch(u, w, tag);
 	for (uint32_t tag = u->n_listen; tag < uw->n_socks; tag++)
 		lw_udp_close(inst, w, tag);
 	free(uw->socks);
@@ -287,7 +321,7 @@ static int reserve_tag(const struct udp *u, struct udp_worker *uw, uint32_t *ret
 		if (grown == NULL)
 			return -ENOMEM;
 		uw->socks = grown;
-		uw->socks[tag] = (struct udp_sock){ .fd = -1 };
+		uw->socks[tag] = (struct udp_sock){ .fd = -1, .strangers_fd = -1 };
 		uw->n_socks = tag + 1u;
 	}
 	*ret_tag = tag;
@@ -323,7 +357,9 @@ int lw_udp_connect(void *inst, struct lw_worker *w, const struct lw_addr *remote
 		return r;
 	}
 	lw_udp_warn_small(u->host, u->opts->buffer, o.buffer, &uw->told_small);
-	uw->socks[tag] = (struct udp_sock){ .fd = o.fd, .family = remote->family, .peer = *remote };
+	uw->socks[tag] = (struct udp_sock){
+		.fd = o.fd, .strangers_fd = -1, .family = remote->family, .peer = *remote
+	};
 	*ret_ep = (struct lw_endpoint){ .remote = *remote, .tag = tag };
 	return 0;
 }
@@ -339,15 +375,46 @@ void lw_udp_close(void *inst, struct lw_worker *w, uint32_t tag)
 		return;
 	u->host->unwatch(u->host, w, s->fd);
 	(void)close(s->fd);
-	*s = (struct udp_sock){ .fd = -1 };
+	*s = (struct udp_sock){ .fd = -1, .strangers_fd = -1 };
 }
 
-/* On one socket of an address it serves all of them. */
+/* Joins the sockets of its address behind the last one. */
+static int open_strangers(const struct udp *u, struct udp_sock *s)
+{
+	int64_t buffer =
+		u->opts->buffer < UDP_STRANGERS_BUFFER ? u->opts->buffer : UDP_STRANGERS_BUFFER;
+	struct udp_opened o;
+	int r = lw_udp_socket_open(&s->local, UDP_OPEN_REUSEPORT | listener_flags(u, s), buffer,
+	                           &o);
+
+	if (r == 0)
+		s->strangers_fd = o.fd;
+	return r;
+}
+
+/*
+ * On one socket of an address it serves all of them. Without it the kernel would spread sessions
+ * over those of strangers too, so these go when it is refused. They come before it, for the kernel
+ * takes none for a socket that is alone.
+ */
 static int udp_steer(void *inst, uint32_t tag, const struct lw_steer *s)
 {
 	const struct udp *u = inst;
+	const uint32_t n = u->n_workers * u->n_listen;
+	int r;
 
-	return tag < u->n_listen ? lw_udp_socket_steer(u->socks[tag].fd, s) : -ENOENT;
+	if (tag >= u->n_listen)
+		return -ENOENT;
+	r = lw_udp_socket_share(u->socks[tag].fd);
+	for (uint32_t i = tag; i < n && r == 0; i += u->n_listen) {
+		if (u->socks[i].strangers_fd < 0)
+			r = open_strangers(u, &u->socks[i]);
+	}
+	if (r == 0)
+		r = lw_udp_socket_steer(u->socks[tag].fd, s);
+	for (uint32_t i = tag; i < n && r < 0; i += u->n_listen)
+		close_strangers(&u->socks[i]);
+	return r;
 }
 
 static const struct lw_option options[] = {

@@ -2,7 +2,9 @@
 /*
  * Private parts of outside-udp. The sockets of the listeners belong to the instance and have the
  * tags 0..n_listen-1, the same for every worker; a client's own sockets belong to their worker
- * and have the tags behind those.
+ * and have the tags behind those. Where a program steers, a listener has two sockets: peers without
+ * a session arrive at the second, so that a flood of them fills no queue of sessions. It is watched
+ * under the same tag with LW_TAG_STRANGERS; nothing is sent from it.
  */
 #ifndef LW_OUTSIDE_UDP_H
 #define LW_OUTSIDE_UDP_H
@@ -32,6 +34,13 @@
 #define UDP_RX_BURST_RUN 16     /* the same where each may be a run: more gains little */
 #define UDP_SLOT_MIN     2048u  /* room for the largest datagram of a usual path, and some */
 #define UDP_SLOT_RUN     65536u /* room for the longest run: with less, the kernel cuts its tail */
+
+/*
+ * What strangers may fill of the kernel's memory. The kernel doubles it and counts a hello of 1,400
+ * bytes as 2,304: this holds 900 of them, which is 9 ms of 100,000 a second. More would only make
+ * genuine ones among them wait longer.
+ */
+#define UDP_STRANGERS_BUFFER (1 << 20)
 
 #define UDP_TX_BURST 64   /* messages of one sendmmsg */
 #define UDP_TX_IOVS  4096 /* pieces of all of them */
@@ -77,6 +86,7 @@ struct udp_options {
 
 struct udp_sock {
 	int fd;               /* -1: free */
+	int strangers_fd;     /* listener: its second socket, -1: none */
 	uint8_t family;       /* 4 or 6 */
 	bool any;             /* listener on the unspecified address: each packet names ours */
 	struct lw_addr local; /* listener: what it is bound to; client: none */

@@ -241,12 +241,14 @@ int lw_udp_recv(void *inst, struct lw_worker *w, uint32_t tag, struct lw_batch *
 {
 	const struct udp *u = inst;
 	struct udp_worker *uw = w->state;
-	const struct udp_sock *s = lw_udp_sock_get(uw, tag);
+	const struct udp_sock *s = lw_udp_sock_get(uw, tag & ~LW_TAG_STRANGERS);
 	uint32_t dropped = 0;
 	uint32_t errors = 0;
+	int fd;
 
 	if (s == NULL)
 		return -EBADF;
+	fd = (tag & LW_TAG_STRANGERS) != 0 ? s->strangers_fd : s->fd;
 	while (errors < UDP_RX_ERRORS_MAX && dropped < UDP_RX_DROPPED_MAX) {
 		uint32_t n = offer_slots(&uw->rx, b, u->slot_bytes);
 		int got;
@@ -254,7 +256,7 @@ int lw_udp_recv(void *inst, struct lw_worker *w, uint32_t tag, struct lw_batch *
 
 		if (n == 0)
 			return 0;
-		got = recvmmsg(s->fd, uw->rx.msg, n, MSG_DONTWAIT, NULL);
+		got = recvmmsg(fd, uw->rx.msg, n, MSG_DONTWAIT, NULL);
 		error = got < 0 ? errno : 0;
 		dropped += take_messages(u, w, s, b, n, got < 0 ? 0 : (uint32_t)got);
 		/* No error is ever pending on an unconnected socket without IP_RECVERR, so a short

@@ -248,7 +248,9 @@ static void collect(struct bed *bed, uint32_t worker, uint32_t tag, uint32_t n)
 {
 	struct lw_worker *w = bed_worker(bed, worker);
 	struct udp_worker *uw = w->state;
-	struct pollfd p = { .fd = uw->socks[tag].fd, .events = POLLIN };
+	const struct udp_sock *s = &uw->socks[tag & ~LW_TAG_STRANGERS];
+	struct pollfd p = { .fd = (tag & LW_TAG_STRANGERS) != 0 ? s->strangers_fd : s->fd,
+		            .events = POLLIN };
 
 	while (bed->b->n < n) {
 		if (poll(&p, 1, 2000) != 1)

@@ -23,8 +23,9 @@
 #define BUFFER    (16 << 20)
 #define JUNK_LEN  256u
 #define HELLO_MAX 1500u
-/* no server draws an id with a first byte like this */
-#define UNKNOWN_ID UINT64_C(0xfe00000000000001)
+/* Its first byte brings it to the first worker's socket for sessions, which is the worst that a
+ * stranger can do. The chance that a server draws it is 1 in 2^56. */
+#define UNKNOWN_ID UINT64_C(0x0000000000000001)
 
 struct control {
 	_Alignas(struct cmsghdr) char bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];

@@ -94,7 +94,7 @@ struct bed *bed_client_server(struct bed_client *c, enum bed_verdict verdict, co
 
 static bool client_waits(const struct bed_client *c)
 {
-	if (c->engine.cores->ready != NULL)
+	if (c->engine.cores->ready.first != NULL)
 		return true;
 	for (uint32_t i = 0; i < NET_SOCKS; i++) {
 		if (c->udp.open[i] && c->udp.socks[i].n > 0)

@@ -386,7 +386,7 @@ void bed_destroy(struct bed *b)
 
 bool bed_waits(const struct bed *b)
 {
-	if (b->engine.cores->ready != NULL)
+	if (b->engine.cores->ready.first != NULL)
 		return true;
 	for (uint32_t i = 0; i < NET_SOCKS; i++) {
 		if (b->udp.open[i] && b->udp.socks[i].n > 0)

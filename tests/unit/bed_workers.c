@@ -272,7 +272,7 @@ static bool has_mail(struct lw_mailbox *mb)
 /* The inside is, but waits for a socket. */
 static bool is_ready(const struct lw_core *c)
 {
-	return c->ready != NULL && !lw_path_paused(&c->path);
+	return c->ready.first != NULL && !lw_path_paused(&c->path);
 }
 
 static bool waits(struct bw *b)

@@ -28,8 +28,8 @@ static const struct {
 } cases[] = {
 	{ "filter-good", NULL },
 	{ "filter-wrong-magic", "no Laneway module: magic is 4e414c45, not 4c414e45" },
-	{ "filter-other-major", "built for ABI 1.0, this host has 0.4; rebuild it" },
-	{ "filter-newer-minor", "needs ABI 0.5, this host has 0.4; update Laneway" },
+	{ "filter-other-major", "built for ABI 1.0, this host has 0.5; rebuild it" },
+	{ "filter-newer-minor", "needs ABI 0.6, this host has 0.5; update Laneway" },
 	{ "filter-missing-op", "operation 'egress' is missing" },
 };
 

@@ -284,6 +284,33 @@ static void dgram__unknown_id__reject_of_16_bytes(void **state)
 	bed_destroy(b);
 }
 
+/* A thousand a second, whoever asks. */
+static void dgram__many_unknown_ids__a_second_has_so_many_rejects(void **state)
+{
+	const struct lw_wire_header header = { .session = 1, .major = 1, .minor = 3 };
+	struct net net = { 0 };
+	struct bed *b = bed_create(&net, &(struct bed_plan){ 0 });
+	struct lw_addr from = lw_addr_ipv4(STRANGER, 1000);
+	uint8_t p[LW_WIRE_HEADER_LEN];
+
+	(void)state;
+	lw_wire_header_write(p, &header);
+	for (uint64_t second = 1; second <= 3; second++) {
+		for (uint32_t i = 0; i < 1500; i++) {
+			net_send(&net, &from, &b->addr, p, sizeof(p));
+			if (i % 32 == 0)
+				bed_settle(b, NULL, 0);
+		}
+		bed_settle(b, NULL, 0);
+		assert_int_equal(bed_counter(b, LW_SRV_REJECTS_SENT), 1000 * second);
+		assert_int_equal(bed_counter(b, LW_SRV_REJECTS_DROPPED), 500 * second);
+		assert_int_equal(net.nowhere, 1000 * second);
+		net_clock_us += LW_US_PER_S;
+	}
+	assert_int_equal(bed_counter(b, LW_SRV_UNKNOWN_DATAGRAMS), 4500);
+	bed_destroy(b);
+}
+
 /* Two servers that rejected each other's rejects would never stop. */
 static void dgram__reject_from_stranger__no_answer(void **state)
 {
@@ -435,6 +462,7 @@ int main(void)
 		cmocka_unit_test(dgram__known_address_id_of_another__neither_is_touched),
 		cmocka_unit_test(dgram__known_address_rejected_or_other_version__ignored),
 		cmocka_unit_test(dgram__unknown_id__reject_of_16_bytes),
+		cmocka_unit_test(dgram__many_unknown_ids__a_second_has_so_many_rejects),
 		cmocka_unit_test(dgram__reject_from_stranger__no_answer),
 		cmocka_unit_test(dgram__expresslane_with_empty_id__not_to_the_listener),
 		cmocka_unit_test(dgram__id_of_a_session_from_elsewhere__no_answer),

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "unit/bed_server.h"
 #include "unit/test.h"
+#include "wire/header.h"
 
 #define START_US (5000 * LW_US_PER_S)
 #define HOME     0xc0000200u /* 192.0.2.0 */
@@ -407,7 +408,7 @@ static bool keep_and_lose(void *arg, struct net_dgram *d)
 	return false;
 }
 
-static void server__batch_of_strangers__the_rest_is_dropped(void **state)
+static void server__strangers_while_busy__a_few_a_batch(void **state)
 {
 	struct net net = { 0 };
 	struct bed *b = bed_create(&net, &(struct bed_plan){ 0 });
@@ -419,15 +420,51 @@ static void server__batch_of_strangers__the_rest_is_dropped(void **state)
 	net.arg = &hello;
 	peer_begin(p);
 	net.pass = NULL;
-	for (uint16_t i = 0; i < 40; i++) {
-		struct lw_addr from = lw_addr_ipv4(HOME + 2, (uint16_t)(1000 + i));
+	for (int busy = 0; busy < 2; busy++) {
+		b->engine.cores->few_strangers = busy == 1;
+		for (uint16_t i = 0; i < 40; i++) {
+			struct lw_addr from = lw_addr_ipv4(HOME + 2, (uint16_t)(1000 + i));
 
-		net_send(&net, &from, &b->addr, hello.bytes, hello.len);
+			net_send(&net, &from, &b->addr, hello.bytes, hello.len);
+		}
+		bed_settle(b, NULL, 0);
 	}
+	assert_int_equal(bed_counter(b, LW_SRV_HELLOS), 40 + LW_STRANGERS_WHEN_BUSY);
+	assert_int_equal(bed_counter(b, LW_SRV_HELLOS_DROPPED), 40 - LW_STRANGERS_WHEN_BUSY);
+	assert_int_equal(net.nowhere, 40 + LW_STRANGERS_WHEN_BUSY);
+	peer_destroy(p);
+	bed_destroy(b);
+}
+
+/* What is no copy: from elsewhere, shorter, of other bytes, or not next to the first. */
+static void server__copies_while_busy__one_is_served(void **state)
+{
+	struct net net = { 0 };
+	struct bed *b = bed_create(&net, &(struct bed_plan){ 0 });
+	struct lw_addr from = lw_addr_ipv4(HOME + 2, 1000);
+	struct peer *p = peer_create(b, HOME + 1, 1, false);
+	struct net_dgram hello;
+
+	(void)state;
+	net.pass = keep_and_lose;
+	net.arg = &hello;
+	peer_begin(p);
+	net.pass = NULL;
+	b->engine.cores->few_strangers = true;
+	for (int i = 0; i < 3; i++)
+		net_send(&net, &from, &b->addr, hello.bytes, hello.len);
+	from.port++;
+	net_send(&net, &from, &b->addr, hello.bytes, hello.len);
+	net_send(&net, &from, &b->addr, hello.bytes, hello.len - 1u);
+	net_send(&net, &from, &b->addr, hello.bytes, hello.len);
+	hello.bytes[LW_WIRE_HEADER_LEN + 30] ^= 1; /* its random number */
+	net_send(&net, &from, &b->addr, hello.bytes, hello.len);
 	bed_settle(b, NULL, 0);
-	assert_int_equal(bed_counter(b, LW_SRV_HELLOS), LW_STRANGERS_PER_BATCH);
-	assert_int_equal(bed_counter(b, LW_SRV_HELLOS_DROPPED), 40 - LW_STRANGERS_PER_BATCH);
-	assert_int_equal(net.nowhere, LW_STRANGERS_PER_BATCH);
+	assert_int_equal(bed_counter(b, LW_SRV_HELLOS_COPIES), 2);
+	assert_int_equal(bed_counter(b, LW_SRV_HELLOS), 5);
+	net_send(&net, &from, &b->addr, hello.bytes, hello.len); /* in a batch of its own */
+	bed_settle(b, NULL, 0);
+	assert_int_equal(bed_counter(b, LW_SRV_HELLOS_COPIES), 2);
 	peer_destroy(p);
 	bed_destroy(b);
 }
@@ -449,7 +486,8 @@ int main(void)
 		cmocka_unit_test(server__too_many_handshakes__counted_and_later_taken),
 		cmocka_unit_test(server__source_busy__counted_until_its_sessions_end),
 		cmocka_unit_test(server__sessions_full_of_silent__the_oldest_makes_room),
-		cmocka_unit_test(server__batch_of_strangers__the_rest_is_dropped),
+		cmocka_unit_test(server__strangers_while_busy__a_few_a_batch),
+		cmocka_unit_test(server__copies_while_busy__one_is_served),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

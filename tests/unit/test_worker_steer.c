@@ -19,6 +19,7 @@
 #include "worker/steer.h"
 
 #define MOST      8u
+#define MOST_FDS  (2 * MOST)
 #define WAIT_MS   10000
 #define PEERS     64u
 #define MAX_DGRAM 1400u
@@ -29,7 +30,7 @@ static const uint32_t counts[] = { 1, 2, 3, 5, MOST };
 
 /* sockets of one address, or queues of one device, in the order of their workers */
 struct group {
-	int fds[MOST];
+	int fds[MOST_FDS];
 	uint32_t n;
 	int packets; /* to send into the device; to close it takes the kernel a while */
 };
@@ -37,7 +38,7 @@ struct group {
 /* The one that has something, which it takes out; UINT32_MAX: none in time. */
 static uint32_t find(const struct group *g, uint8_t *buf, size_t cap, size_t *ret_len)
 {
-	struct pollfd p[MOST];
+	struct pollfd p[MOST_FDS];
 
 	for (uint32_t i = 0; i < g->n; i++)
 		p[i] = (struct pollfd){ .fd = g->fds[i], .events = POLLIN };
@@ -75,7 +76,8 @@ union address {
 };
 
 struct listeners {
-	struct group group;
+	struct group group; /* of sessions, and behind them as many of strangers, or none */
+	uint32_t workers;
 	union address at;
 	socklen_t len;
 };
@@ -104,16 +106,16 @@ static int bound(union address *a, socklen_t len, bool shared)
 	return fd;
 }
 
-static void listen_with_program(struct listeners *l, int family, uint32_t n)
+static void listen_with_program(struct listeners *l, int family, uint32_t n, bool strangers)
 {
 	struct sock_filter insns[LW_STEER_OUTSIDE_INSNS];
 	const struct sock_fprog program = { .len = LW_STEER_OUTSIDE_INSNS, .filter = insns };
 
-	*l = (struct listeners){ .at = loopback(family) };
+	*l = (struct listeners){ .at = loopback(family), .workers = n };
 	l->len = family == AF_INET ? sizeof(l->at.in) : sizeof(l->at.in6);
-	while (l->group.n < n)
+	while (l->group.n < (strangers ? 2 * n : n))
 		l->group.fds[l->group.n++] = bound(&l->at, l->len, true);
-	lw_steer_outside(insns);
+	lw_steer_outside(n, insns);
 	assert_int_equal(setsockopt(l->group.fds[0], SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program,
 	                            sizeof(program)),
 	                 0);
@@ -157,17 +159,23 @@ static bool has_family(int family)
 	return has;
 }
 
-/* Each family that there is, with each number of sockets. */
+static bool has_strangers(const struct listeners *l)
+{
+	return l->group.n > l->workers;
+}
+
+/* Each family that there is, with each number of workers, without and with sockets of strangers. */
 static void each_group(void (*test)(const struct listeners *l))
 {
 	static const int families[] = { AF_INET, AF_INET6 };
 
-	for (size_t i = 0; i < 2 * COUNTS; i++) {
+	for (size_t i = 0; i < 4 * COUNTS; i++) {
 		struct listeners l;
 
-		if (!has_family(families[i / COUNTS]))
+		if (!has_family(families[i / COUNTS / 2]))
 			break;
-		listen_with_program(&l, families[i / COUNTS], counts[i % COUNTS]);
+		listen_with_program(&l, families[i / COUNTS / 2], counts[i % COUNTS],
+		                    i / COUNTS % 2 == 1);
 		test(&l);
 		close_group(&l.group);
 	}
@@ -183,12 +191,14 @@ static void check_ids(const struct listeners *l)
 		uint32_t where;
 
 		random_bytes(&seed, dgram, sizeof(dgram));
+		memcpy(dgram, "He", 2);
 		dgram[8] = (uint8_t)byte;
 		where = arrives(l, peer, dgram, 16 + test_random(&seed) % (sizeof(dgram) - 15));
-		if (byte < l->group.n)
+		if (byte < l->workers)
 			assert_int_equal(where, byte);
-		assert_int_equal(arrives(l, peer, dgram, 16),
-		                 byte < l->group.n ? byte : where); /* the shortest */
+		else if (has_strangers(l))
+			assert_in_range(where, l->workers, l->group.n - 1);
+		assert_int_equal(arrives(l, peer, dgram, 16), where); /* the shortest */
 	}
 	(void)close(peer);
 }
@@ -205,13 +215,13 @@ static void check_single_bits(const struct listeners *l)
 	int peer = peer_of(l);
 
 	for (uint32_t bit = 0; bit < 64; bit++) {
-		uint8_t dgram[16] = { 'W', 'e', 1, 3, 0, 0, 0, 0 };
+		uint8_t dgram[16] = { 'H', 'e', 1, 3, 0, 0, 0, 0 };
 		uint32_t byte = bit < 8 ? 1u << bit : 0;
 		uint32_t where;
 
 		dgram[8 + bit / 8] = (uint8_t)(1u << bit % 8);
 		where = arrives(l, peer, dgram, sizeof(dgram));
-		if (byte < l->group.n)
+		if (byte < l->workers)
 			assert_int_equal(where, byte);
 	}
 	(void)close(peer);
@@ -223,10 +233,12 @@ static void steer_outside__id_of_one_bit__is_an_id(void **state)
 	each_group(check_single_bits);
 }
 
-/* What names no worker of l: without an id, too short for one, or with one of somebody else's. */
+/* What names no worker of l: without an id, too short for one, with one of somebody else's, or in a
+ * datagram that is not ours. */
 static size_t make_nobodys(const struct listeners *l, uint32_t i, uint64_t *seed, uint8_t *dgram)
 {
 	random_bytes(seed, dgram, MAX_DGRAM);
+	memcpy(dgram, "He", 2);
 	dgram[8] = 0;
 	if (i < 16)
 		return i;
@@ -235,15 +247,17 @@ static size_t make_nobodys(const struct listeners *l, uint32_t i, uint64_t *seed
 	else if (i == 17)
 		memset(dgram + 8, 0xff, 8);
 	else if (i == 18)
-		dgram[8] = (uint8_t)l->group.n;
+		dgram[8] = (uint8_t)l->workers;
+	else if (i == 19 && has_strangers(l))
+		dgram[i % 2] ^= 1;
 	else
-		dgram[8] = (uint8_t)(l->group.n + test_random(seed) % (256 - l->group.n));
+		dgram[8] = (uint8_t)(l->workers + test_random(seed) % (256 - l->workers));
 	return i % 2 == 0 ? 16 : 16 + test_random(seed) % (MAX_DGRAM - 15);
 }
 
 static void check_nobodys(const struct listeners *l)
 {
-	uint32_t peers[MOST] = { 0 };
+	uint32_t peers[MOST_FDS] = { 0 };
 	uint64_t seed = 7;
 	uint32_t used = 0;
 
@@ -258,13 +272,15 @@ static void check_nobodys(const struct listeners *l)
 
 			first = i == 0 ? where : first;
 			assert_int_equal(where, first);
+			if (has_strangers(l))
+				assert_in_range(where, l->workers, l->group.n - 1);
 		}
 		peers[first]++;
 		(void)close(peer);
 	}
 	for (uint32_t i = 0; i < l->group.n; i++)
 		used += peers[i] > 0;
-	assert_true(used >= (l->group.n + 1) / 2);
+	assert_true(used >= (l->workers + 1) / 2);
 }
 
 static void steer_outside__id_of_nobody__stays_with_the_peer_and_spreads(void **state)

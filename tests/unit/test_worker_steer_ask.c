@@ -160,6 +160,7 @@ struct asked {
 	int prog_fd; /* of the last */
 	bool open;   /* that was a descriptor */
 	bool right;  /* it was the program for sockets */
+	uint32_t workers;
 };
 
 static int answer(struct asked *a, uint32_t tag)
@@ -176,7 +177,7 @@ static int udp_steer(void *inst, uint32_t tag, const struct lw_steer *s)
 	struct sock_filter insns[LW_STEER_OUTSIDE_INSNS];
 	struct asked *a = inst;
 
-	lw_steer_outside(insns);
+	lw_steer_outside(a->workers, insns);
 	a->prog_fd = s->prog_fd;
 	a->right = s->n == LW_STEER_OUTSIDE_INSNS && memcmp(s->insns, insns, sizeof(insns)) == 0;
 	return answer(a, tag);
@@ -238,7 +239,7 @@ static struct asked *add(struct asking *a, const struct lw_module *m, uint32_t l
 {
 	uint32_t i = a->engine.n_instances++;
 
-	a->asked[i] = (struct asked){ .listeners = listeners };
+	a->asked[i] = (struct asked){ .listeners = listeners, .workers = a->engine.n_workers };
 	a->instances[i].module = m;
 	a->instances[i].inst = &a->asked[i];
 	a->engine.instances[i] = &a->instances[i];
@@ -278,7 +279,8 @@ static void assert_warned(const struct asking *a, const char *who, const char *w
 	assert_ptr_equal(strchr(a->log, '\n'), a->log + strlen(a->log) - 1);
 }
 
-static void engine_steer__one_worker__nobody_is_asked(void **state)
+/* It has no need to tell workers apart, but strangers. */
+static void engine_steer__one_worker__listeners_only(void **state)
 {
 	struct asking *a = asking_create(1);
 
@@ -287,8 +289,41 @@ static void engine_steer__one_worker__nobody_is_asked(void **state)
 	(void)add(a, &inside, 1);
 	refuses_bpf = EPERM;
 	ask(a);
-	assert_int_equal(a->asked[0].n + a->asked[1].n, 0);
+	assert_int_equal(a->asked[0].n, 3); /* and the one behind them */
+	assert_true(a->asked[0].right);
+	assert_int_equal(a->asked[1].n, 0);
 	assert_string_equal(a->log, "");
+	free(a);
+}
+
+static void engine_steer__one_worker_without_steer__is_quiet(void **state)
+{
+	static const struct lw_module modules[] = { UDP(&udp_without), UDP(&udp_old),
+		                                    INSIDE(&inside_without) };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++) {
+		struct asking *a = asking_create(1);
+
+		(void)add(a, &modules[i], 1);
+		ask(a);
+		assert_int_equal(a->asked[0].n, 0);
+		assert_string_equal(a->log, "");
+		free(a);
+	}
+}
+
+static void engine_steer__one_worker_is_refused__says_what_it_means(void **state)
+{
+	struct asking *a = asking_create(1);
+
+	(void)state;
+	add(a, &udp, 2)->refusal = -EPERM;
+	ask(a);
+	assert_int_equal(a->asked[0].n, 1);
+	assert_non_null(strstr(a->log, " warn an-outside: the kernel gives strangers no queue of "
+	                               "their own: Operation not permitted; a flood of them takes "
+	                               "from sessions\n"));
 	free(a);
 }
 
@@ -392,7 +427,9 @@ int main(void)
 		TEST(steer_inside__kernel_refuses__says_so),
 		TEST(steer_probe__kernel_takes_both__leaves_nothing_open),
 		TEST(steer_probe__each_call_fails__says_so_and_leaves_nothing_open),
-		TEST(engine_steer__one_worker__nobody_is_asked),
+		TEST(engine_steer__one_worker__listeners_only),
+		TEST(engine_steer__one_worker_without_steer__is_quiet),
+		TEST(engine_steer__one_worker_is_refused__says_what_it_means),
 		TEST(engine_steer__several_workers__each_listener_and_the_device),
 		TEST(engine_steer__no_steer_or_an_older_table__warns_and_does_not_call),
 		TEST(engine_steer__module_refuses__warns_once_and_asks_the_others),

@@ -139,6 +139,8 @@ static int udp_recv(void *inst, struct lw_worker *w, uint32_t tag, struct lw_bat
 {
 	(void)w;
 	(void)batch;
+	if ((tag & LW_TAG_STRANGERS) != 0)
+		return take_one(inst, "?", tag & ~LW_TAG_STRANGERS);
 	return take_one(inst, "u", tag);
 }
 
@@ -354,7 +356,7 @@ void wb_destroy(struct worker_bed *b)
 	free(b);
 }
 
-uint32_t wb_open(struct worker_bed *b, struct lw_attach *a)
+static uint32_t open_sock(struct worker_bed *b, struct lw_attach *a, uint32_t bit)
 {
 	uint32_t tag = b->n_socks++;
 	struct wb_sock *s = &b->socks[tag];
@@ -363,8 +365,18 @@ uint32_t wb_open(struct worker_bed *b, struct lw_attach *a)
 	assert_true(tag < WB_SOCKS);
 	assert_int_equal(socketpair(AF_UNIX, a == b->tcp ? SOCK_STREAM : SOCK_DGRAM, 0, fds), 0);
 	*s = (struct wb_sock){ .fd = fds[0], .far = fds[1], .attach = a };
-	assert_int_equal(lw_core_watch(a, s->fd, tag), 0);
+	assert_int_equal(lw_core_watch(a, s->fd, tag | bit), 0);
 	return tag;
+}
+
+uint32_t wb_open(struct worker_bed *b, struct lw_attach *a)
+{
+	return open_sock(b, a, 0);
+}
+
+uint32_t wb_open_strangers(struct worker_bed *b)
+{
+	return open_sock(b, b->udp, LW_TAG_STRANGERS);
 }
 
 void wb_shut(struct worker_bed *b, uint32_t tag)

@@ -63,6 +63,9 @@ void wb_destroy(struct worker_bed *b);
 /* wb_open() - a socket pair, watched for an attachment: datagrams, or a stream for tcp */
 uint32_t wb_open(struct worker_bed *b, struct lw_attach *a);
 
+/* wb_open_strangers() - the same of udp, where strangers come */
+uint32_t wb_open_strangers(struct worker_bed *b);
+
 /* wb_write() - n messages from the test's end */
 void wb_write(struct worker_bed *b, uint32_t tag, uint32_t n);
 
