@@ -46,6 +46,7 @@ struct lw_record {
 	bool moved;    /* it did not begin on its address */
 	bool id_used;  /* the peer has learned its id: it never sends the empty one again */
 	struct lw_auth_job *job; /* its login, on its way */
+	struct lw_lent *lent;    /* its TLS object, with a helper */
 	struct lw_record *ahead; /* at the same address */
 	struct lw_record *behind;
 };

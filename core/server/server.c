@@ -14,6 +14,7 @@
 #include "control/control.h"
 #include "module/value.h"
 #include "server/sessions.h"
+#include "server/steps.h"
 #include "worker/engine.h"
 #include "worker/records.h"
 #include "worker/status.h"
@@ -229,10 +230,19 @@ static int make_pool(struct server *s, struct lw_err *err)
 	return 0;
 }
 
+/* As many helpers as workers: with nothing but handshakes to do they can use every processor. */
+static int make_steps(struct server *s, struct lw_err *err)
+{
+	uint32_t n = s->engine.n_workers;
+	int r = lw_helpers_create(n, n * LW_STEPS_MAX, &s->common.steps);
+
+	return r < 0 ? lw_err_set(err, r, "cannot start helpers: %s", strerror(-r)) : 0;
+}
+
 static int make_sessions(struct server *s, struct lw_err *err)
 {
 	const struct lw_server_plan *plan = s->plan;
-	int r = 0;
+	int r = make_steps(s, err);
 
 	s->conf = (struct lw_tunnel_conf){ .role = LW_ROLE_SERVER,
 		                           .outside_mtu = OUTSIDE_MTU,
@@ -351,6 +361,7 @@ static int finish(struct server *s)
 	for (uint32_t i = 0; s->engine.running && i < n; i++)
 		lw_engine_call(&s->engine, i, &s->parts[i].stop);
 	lw_engine_join(&s->engine);
+	lw_helpers_destroy(s->common.steps); /* before the mailboxes go that they post to */
 	failed = lw_engine_failed(&s->engine);
 	end_sessions(s);
 	lw_control_close(s->control);
