@@ -78,6 +78,19 @@ static void write_counters(const void *arg, struct lw_json *out)
 		                              (size_t)c * sizeof(uint64_t)));
 }
 
+/* The longest that a step of a handshake was with its helper. */
+static uint64_t longest_step(const struct server *s)
+{
+	uint64_t longest = 0;
+
+	for (uint32_t i = 0; i < s->engine.n_workers; i++) {
+		uint64_t us = load(&s->parts[i].sessions.lent_max_us);
+
+		longest = us > longest ? us : longest;
+	}
+	return longest;
+}
+
 static void write_load(const struct server *s, struct lw_json *out)
 {
 	lw_json_array(out, "load");
@@ -108,6 +121,7 @@ static int on_command(void *arg, const char *command, struct lw_json *out, struc
 	lw_json_uint(out, "sessions", load(&s->common.n));
 	lw_json_uint(out, "sessions_online", sum(s, offsetof(struct lw_sessions, n_online)));
 	lw_json_uint(out, "rotations_pending", sum(s, offsetof(struct lw_sessions, n_rotating)));
+	lw_json_uint(out, "handshake_longest_us", longest_step(s));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
 	lw_json_string(out, "records", lw_records_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->common.pool));

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "config.h" /* first: it asks for gettid() */
-
 #include "worker/helper.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "worker/thread.h"
@@ -39,7 +36,7 @@ static void *helper_main(void *arg)
 {
 	struct lw_helpers *h = arg;
 
-	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE); /* of this thread, on Linux */
+	(void)!nice(NICE); /* of this thread: so it is on Linux */
 	(void)pthread_mutex_lock(&h->lock);
 	for (;;) {
 		struct call c;
