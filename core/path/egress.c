@@ -275,29 +275,38 @@ static int feed(struct lw_path *p, struct lw_tunnel *t, const uint8_t *buf, size
 	return r;
 }
 
+/* A hello that has not been answered waits as a whole. */
+static uint32_t read_size(const struct lw_tunnel *t)
+{
+	return t->lends ? LW_STEP_READ_BYTES : LW_TCP_RX_BYTES;
+}
+
 int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *t, uint64_t at)
 {
 	uint32_t total = 0;
 	int r = 0;
 
+	if (lw_tunnel_is_lent(t))
+		return -EAGAIN; /* who brings it back has its connection looked at again */
 	while (r == 0 && total < TCP_ROUND_BYTES) {
+		uint32_t cap = read_size(t);
 		uint32_t len = 0;
 
 		r = port->module->ops.tcp->recv(port->inst, port->w, t->endpoint.tag, p->tcp_buf,
-		                                LW_TCP_RX_BYTES, &len);
+		                                cap, &len);
 		if (r == -EINPROGRESS)
 			r = -EAGAIN;
 		if (r == -EAGAIN)
 			break;
-		if (r < 0 || len == 0 || len > LW_TCP_RX_BYTES) {
+		if (r < 0 || len == 0 || len > cap) {
 			lw_path_drop(p, t);
 			r = -EAGAIN;
 			break;
 		}
 		total += len;
-		if (feed(p, t, p->tcp_buf, len, at) < 0)
-			r = -EAGAIN; /* closed */
-		else if (len < LW_TCP_RX_BYTES / 2)
+		if (feed(p, t, p->tcp_buf, len, at) < 0 || lw_tunnel_is_lent(t))
+			r = -EAGAIN; /* closed, or lent */
+		else if (len < cap / 2)
 			break; /* ask again in the next round: the socket is most likely empty */
 	}
 	lw_path_flush(p, at);

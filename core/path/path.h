@@ -177,8 +177,8 @@ int lw_path_from_inside(struct lw_path *p, uint32_t tag, uint64_t at);
 /* lw_path_from_udp() - one batch of datagrams; 0: more may wait, -EAGAIN: drained, other: dead */
 int lw_path_from_udp(struct lw_path *p, struct lw_port *port, uint32_t tag, uint64_t at);
 
-/* lw_path_from_tcp() - what one connection has; 0: more may wait, -EAGAIN: drained. A connection
- * that ended closes its tunnel */
+/* lw_path_from_tcp() - what one connection has; 0: more may wait, -EAGAIN: drained, or its tunnel
+ * is lent and it is not read meanwhile. A connection that ended closes its tunnel */
 int lw_path_from_tcp(struct lw_path *p, struct lw_port *port, struct lw_tunnel *t, uint64_t at);
 
 /**

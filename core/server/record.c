@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "server/steps.h"
 #include "server/walk.h"
 #include "wire/header.h"
 
@@ -257,6 +258,7 @@ int lw_record_open(struct lw_sessions *s, struct lw_port *port, struct lw_tls *t
 	struct lw_tunnel_start start = { .tls = tls,
 		                         .endpoint = *ep,
 		                         .stream = port->tcp,
+		                         .lends = s->common->steps != NULL,
 		                         .minor = minor,
 		                         .pool = &s->core->path.chunks,
 		                         .lane = &s->core->path.lane,
@@ -302,6 +304,8 @@ void lw_record_unlist(struct lw_sessions *s, struct lw_record *rec)
 	if (rec->job != NULL)
 		lw_auth_abandon(rec->job);
 	rec->job = NULL;
+	lw_steps_abandon(rec->lent);
+	rec->lent = NULL;
 	lw_sessions_set(&s->n, s->n - 1);
 	(void)__atomic_sub_fetch(&s->common->n, 1, __ATOMIC_RELAXED);
 }

@@ -51,6 +51,7 @@ struct lw_record {
 	struct lw_auth_job *job; /* its login, on its way */
 	struct lw_record *next;  /* began after it */
 	struct lw_record *prev;
+	struct lw_lent *lent;    /* its TLS object, with a helper */
 	struct lw_record *ahead; /* at the same address */
 	struct lw_record *behind;
 };

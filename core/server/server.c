@@ -15,6 +15,7 @@
 #include "module/value.h"
 #include "server/drain.h"
 #include "server/sessions.h"
+#include "server/steps.h"
 #include "server/survey.h"
 #include "worker/engine.h"
 #include "worker/records.h"
@@ -81,6 +82,19 @@ static void write_counters(const void *arg, struct lw_json *out)
 		                              (size_t)c * sizeof(uint64_t)));
 }
 
+/* The longest that a step of a handshake was with its helper. */
+static uint64_t longest_step(const struct server *s)
+{
+	uint64_t longest = 0;
+
+	for (uint32_t i = 0; i < s->engine.n_workers; i++) {
+		uint64_t us = load(&s->parts[i].sessions.lent_max_us);
+
+		longest = us > longest ? us : longest;
+	}
+	return longest;
+}
+
 static void write_load(const struct server *s, struct lw_json *out)
 {
 	lw_json_array(out, "load");
@@ -106,6 +120,7 @@ static void write_status(const struct server *s, struct lw_json *out)
 	lw_json_uint(out, "sessions", load(&s->common.n));
 	lw_json_uint(out, "sessions_online", sum(s, offsetof(struct lw_sessions, n_online)));
 	lw_json_uint(out, "rotations_pending", sum(s, offsetof(struct lw_sessions, n_rotating)));
+	lw_json_uint(out, "handshake_longest_us", longest_step(s));
 	lw_json_string(out, "expresslane", lw_cipher_name(&s->engine));
 	lw_json_string(out, "records", lw_records_name(&s->engine));
 	lw_json_uint(out, "addresses_free", lw_pool_free(&s->common.pool));
@@ -248,10 +263,19 @@ static int make_pool(struct server *s, struct lw_err *err)
 	return 0;
 }
 
+/* As many helpers as workers: with nothing but handshakes to do they can use every processor. */
+static int make_steps(struct server *s, struct lw_err *err)
+{
+	uint32_t n = s->engine.n_workers;
+	int r = lw_helpers_create(n, n * LW_STEPS_MAX, &s->common.steps);
+
+	return r < 0 ? lw_err_set(err, r, "cannot start helpers: %s", strerror(-r)) : 0;
+}
+
 static int make_sessions(struct server *s, struct lw_err *err)
 {
 	const struct lw_server_plan *plan = s->plan;
-	int r = 0;
+	int r = make_steps(s, err);
 
 	s->conf = (struct lw_tunnel_conf){ .role = LW_ROLE_SERVER,
 		                           .outside_mtu = OUTSIDE_MTU,
@@ -370,6 +394,7 @@ static int finish(struct server *s)
 	for (uint32_t i = 0; s->engine.running && i < n; i++)
 		lw_engine_call(&s->engine, i, &s->parts[i].stop);
 	lw_engine_join(&s->engine);
+	lw_helpers_destroy(s->common.steps); /* before the mailboxes go that they post to */
 	failed = lw_engine_failed(&s->engine);
 	end_sessions(s);
 	lw_surveys_end(&s->surveys); /* until now the sessions know of their walks */

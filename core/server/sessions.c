@@ -11,12 +11,15 @@
 #include "packet/ipv4.h"
 #include "server/record.h"
 #include "server/roam.h"
+#include "server/steps.h"
 #include "server/strangers.h"
 #include "wire/header.h"
 
 #define WHO "session"
 /* lines of a kind in a second */
 #define TOLD_PER_S 10
+/* between two lines about what lasts */
+#define COMPLAIN_US (60 * LW_US_PER_S)
 /* tunnel protocol version of a TCP session: wire.md 1.7 */
 #define STREAM_MINOR 1
 /* who is not online after so long makes room when all sessions are taken: a login needs less */
@@ -208,6 +211,15 @@ static void refuse(struct lw_sessions *s, struct lw_tunnel *t)
 	lw_path_after(&s->core->path, t, &k);
 }
 
+static void tell_logins_busy(struct lw_sessions *s)
+{
+	if (lw_sessions_may_complain(s, &s->busy_told_us))
+		lw_log_write(LW_LOG_WARN, WHO,
+		             "logins are refused, since %u wait for an answer already: lower "
+		             "limits.handshakes, or the cost of the password hashes",
+		             LW_AUTH_JOBS);
+}
+
 static void on_auth_wanted(struct lw_sessions *s, struct lw_tunnel *t)
 {
 	struct lw_login *login = lw_tunnel_take_login(t);
@@ -220,6 +232,7 @@ static void on_auth_wanted(struct lw_sessions *s, struct lw_tunnel *t)
 	if (rec->job == NULL) {
 		lw_sessions_count(s, LW_SRV_LOGINS_BUSY, 1);
 		lw_sessions_count(s, LW_SRV_LOGINS_REFUSED, 1);
+		tell_logins_busy(s);
 		refuse(s, t);
 	}
 }
@@ -309,6 +322,14 @@ bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told)
 	return lw_sessions_may(s, told, TOLD_PER_S);
 }
 
+bool lw_sessions_may_complain(const struct lw_sessions *s, uint64_t *told_us)
+{
+	if (*told_us != 0 && s->core->now_us - *told_us < COMPLAIN_US)
+		return false;
+	*told_us = s->core->now_us;
+	return true;
+}
+
 static int closed_level(struct lw_sessions *s, const struct lw_tunnel *t, bool was_online)
 {
 	if (was_online)
@@ -340,6 +361,9 @@ static void on_closed(struct lw_sessions *s, struct lw_tunnel *t)
 static void on_event(void *role, struct lw_tunnel *t, const struct lw_event *e)
 {
 	switch (e->type) {
+	case LW_EVENT_STEP:
+		lw_steps_lend(role, t);
+		break;
 	case LW_EVENT_AUTH_WANTED:
 		on_auth_wanted(role, t);
 		break;
@@ -416,6 +440,7 @@ int lw_sessions_init(struct lw_sessions *s, uint32_t worker, struct lw_core *cor
 
 void lw_sessions_fini(struct lw_sessions *s)
 {
+	lw_steps_fini(s);
 	lw_tls_listener_destroy(s->listener);
 	lw_hash_fini(&s->by_addr);
 	lw_hash_fini(&s->by_id);

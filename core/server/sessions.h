@@ -30,6 +30,8 @@
 	X(HELLOS_BAD, "hellos_bad")                                                                \
 	X(COOKIES_SENT, "cookies_sent")                                                            \
 	X(COOKIES_GOOD, "cookies_good")                                                            \
+	X(HANDSHAKES_LENT, "handshakes_lent")                                                      \
+	X(HANDSHAKES_BUSY, "handshakes_busy")                                                      \
 	X(HANDSHAKES_LIMITED, "handshakes_limited")                                                \
 	X(SESSIONS_LIMITED, "sessions_limited")                                                    \
 	X(SESSIONS_DISPLACED, "sessions_displaced")                                                \
@@ -60,7 +62,8 @@ struct lw_sessions_common {
 	struct lw_tls_ctx *tls;
 	const struct lw_tunnel_conf *conf;
 	struct lw_server_limits limits; /* of the whole server */
-	struct lw_helpers *helpers;
+	struct lw_helpers *helpers;     /* ask authenticators, which may take long */
+	struct lw_helpers *steps; /* take steps of handshakes; NULL: the workers do it themselves */
 	struct lw_pool pool;
 	uint32_t n_workers;
 	bool udp;      /* cookie listeners are needed */
@@ -99,6 +102,9 @@ struct lw_sessions {
 	struct lw_strangers returning;   /* with a cookie, by their looks */
 	struct lw_strangers asking;      /* any others */
 	struct lw_packet *last_stranger; /* of either, served or not; NULL: none in this batch */
+	struct lw_lent *lent;            /* all that helpers have */
+	uint32_t n_lent;
+	uint64_t lent_max_us; /* the longest that one was away; relaxed readers */
 	uint64_t serial;
 	uint64_t n;          /* sessions of this worker; relaxed readers */
 	uint64_t n_online;   /* relaxed readers */
@@ -106,6 +112,8 @@ struct lw_sessions {
 	struct lw_told refusals_told;
 	struct lw_told moves_told;
 	struct lw_told rejects;
+	uint64_t busy_told_us; /* when last, 0: never */
+	uint64_t steps_told_us;
 	uint64_t rekey_at_us;
 	bool closing;
 	uint64_t counters[LW_SRV_MAX];
@@ -143,6 +151,9 @@ bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t
 
 /* lw_sessions_may_tell() - the same of log lines */
 bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told);
+
+/* lw_sessions_may_complain() - the same of what the operator should change, which lasts */
+bool lw_sessions_may_complain(const struct lw_sessions *s, uint64_t *told_us);
 
 /* lw_sessions_close_all() - worker's thread, or any after it has ended: Goodbye to all, nobody new
  */

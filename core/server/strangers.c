@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "server/record.h"
+#include "server/steps.h"
 #include "wire/header.h"
 
 /* a cookie carries no time, so its secret changes: wire.md 4.9.2 */
@@ -143,6 +144,10 @@ static void serve_stranger(struct lw_sessions *s, struct lw_port *port, struct l
 	/* an earlier one of this batch has begun it: this is a copy, or the hello's second part */
 	if (rec != NULL && !lw_record_forgotten(s, rec)) {
 		feed(s, rec->timed.tunnel, dgram);
+		return;
+	}
+	if (lw_steps_full(s)) { /* it sends again */
+		lw_sessions_count(s, LW_SRV_HANDSHAKES_BUSY, 1);
 		return;
 	}
 	reply.minor = h.minor;

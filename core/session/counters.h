@@ -29,6 +29,7 @@
 	X(INSIDE_TOO_BIG, "inside_too_big")                                                        \
 	X(SINK_FULL, "sink_full")                                                                  \
 	X(STREAM_FULL, "stream_full")                                                              \
+	X(HANDSHAKE_DROPPED, "handshake_dropped")                                                  \
 	X(HEADER_BAD, "header_bad")                                                                \
 	X(HEADER_VERSION, "header_version")                                                        \
 	X(HEADER_REJECTED, "header_rejected")                                                      \

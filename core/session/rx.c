@@ -114,19 +114,6 @@ static int read_failed(struct lw_tunnel *t, int error, uint64_t at, struct lw_si
 	return lw_tunnel_fail(t, LW_CLOSE_HANDSHAKE, at, k);
 }
 
-static int step_handshake(struct lw_tunnel *t, struct lw_tls_io *io, uint64_t at, struct lw_sink *k)
-{
-	int r = lw_tls_step(t->tls, io);
-
-	if (r < 0)
-		return lw_tunnel_fail(t, LW_CLOSE_HANDSHAKE, at, k);
-	if (r == 1)
-		lw_tunnel_handshake_done(t, at, k);
-	else
-		lw_tunnel_arm_tls(t, at);
-	return 0;
-}
-
 /* The payload of one datagram; plaintext is written back over it, for it is always shorter. */
 static int rx_tls(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size_t len, uint64_t at,
                   struct lw_sink *k)
@@ -136,8 +123,12 @@ static int rx_tls(struct lw_tunnel *t, struct lw_packet *dgram, uint8_t *p, size
 	size_t cap = len;
 	int frames = 0;
 
+	if (t->lends) {
+		(void)lw_step_keep(t, p, len);
+		return 0;
+	}
 	if (!t->handshake_done) {
-		int r = step_handshake(t, &io, at, k);
+		int r = lw_tunnel_after_step(t, lw_tls_step(t->tls, &io), at, k);
 
 		if (r < 0 || !t->handshake_done)
 			return r;
@@ -219,6 +210,8 @@ int lw_tunnel_rx(struct lw_tunnel *t, struct lw_packet *dgram, uint64_t at, stru
 		p += n;
 		left -= n;
 	}
+	if (t->lends)
+		lw_step_want(t, k);
 	r = lw_lane_waits(t) ? lw_lane_rx_run(t, dgram, at, k) : 0;
 	return r < 0 ? r : frames + r;
 }
@@ -287,8 +280,14 @@ int lw_tunnel_rx_bytes(struct lw_tunnel *t, const uint8_t *p, size_t len, size_t
 	*ret_used = len;
 	if (t->state == LW_TUNNEL_CLOSED)
 		return -ESHUTDOWN;
+	if (t->lends) {
+		if (!lw_step_keep(t, p, len))
+			return lw_tunnel_fail(t, LW_CLOSE_PROTOCOL, at, k);
+		lw_step_want(t, k);
+		return 0;
+	}
 	if (!t->handshake_done) {
-		r = step_handshake(t, &io, at, k);
+		r = lw_tunnel_after_step(t, lw_tls_step(t->tls, &io), at, k);
 		if (r < 0 || !t->handshake_done)
 			return r;
 	}

@@ -64,6 +64,7 @@ int lw_tunnel_create(const struct lw_tunnel_conf *conf, const struct lw_tunnel_s
 		.lane_env = start->lane,
 		.endpoint = start->endpoint,
 		.is_stream = start->stream,
+		.lends = start->lends,
 		.aggressive = conf->role == LW_ROLE_CLIENT && !start->stream,
 		.minor = start->minor,
 		.tls_tick_at = LW_NEVER,
@@ -107,6 +108,7 @@ void lw_tunnel_destroy(struct lw_tunnel *t)
 	if (t == NULL)
 		return;
 	drop_login(t);
+	lw_pieces_fini(&t->waiting);
 	lw_tls_destroy(t->tls);
 	lw_stream_fini(&t->stream);
 	lw_reassembly_destroy(t->reassembly);
@@ -184,7 +186,7 @@ void lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	lw_send_frame(t, &f, at, k);
 }
 
-void lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
+static void handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
 	t->handshake_done = true;
 	t->tls_tick_at = LW_NEVER;
@@ -221,18 +223,26 @@ void lw_tunnel_go_online(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 	lw_lane_online(t, at, k);
 }
 
+int lw_tunnel_after_step(struct lw_tunnel *t, int result, uint64_t at, struct lw_sink *k)
+{
+	if (result < 0)
+		return lw_tunnel_fail(t, LW_CLOSE_HANDSHAKE, at, k);
+	if (result == 1)
+		handshake_done(t, at, k);
+	else
+		lw_tunnel_arm_tls(t, at);
+	return 0;
+}
+
 int lw_tunnel_begin(struct lw_tunnel *t, uint64_t at, struct lw_sink *k)
 {
 	struct lw_out o = { .t = t, .k = k };
 	struct lw_tls_io io = lw_out_io(&o, NULL, 0);
-	int r = lw_tls_step(t->tls, &io);
 
-	if (r < 0)
-		return lw_tunnel_fail(t, LW_CLOSE_HANDSHAKE, at, k);
-	if (r == 1)
-		lw_tunnel_handshake_done(t, at, k);
-	else
-		lw_tunnel_arm_tls(t, at);
+	if (!t->lends)
+		return lw_tunnel_after_step(t, lw_tls_step(t->tls, &io), at, k);
+	lw_tunnel_arm_tls(t, at);
+	lw_tunnel_event(k, LW_EVENT_STEP, 0);
 	return 0;
 }
 

@@ -19,6 +19,7 @@
 #include "packet/segment.h"
 #include "session/burst.h"
 #include "session/counters.h"
+#include "session/step.h"
 #include "session/stream.h"
 #include "tls/tls.h"
 
@@ -57,6 +58,7 @@ enum lw_close_reason {
 };
 
 enum lw_event_type {
+	LW_EVENT_STEP, /* server that lends: lw_tunnel_lend() has a step for another thread */
 	LW_EVENT_AUTH_WANTED, /* server: lw_tunnel_take_login() has what the peer sent */
 	LW_EVENT_ONLINE,
 	LW_EVENT_KEY_UPDATE, /* server, UDP: one of ours has begun, time for another session id */
@@ -127,6 +129,7 @@ struct lw_tunnel_start {
 	struct lw_tls *tls; /* taken, also on failure */
 	struct lw_endpoint endpoint;
 	bool stream;                /* TCP */
+	bool lends;                 /* server: see LW_EVENT_STEP; else steps are taken here */
 	uint8_t minor;              /* tunnel protocol version 1.minor */
 	uint64_t id;                /* server on UDP: drawn by the driver; else 0 */
 	struct lw_chunk_pool *pool; /* TCP */
@@ -139,7 +142,7 @@ struct lw_tunnel {
 	struct lw_session s; /* first: what modules see */
 	const struct lw_tunnel_conf *conf;
 	struct lw_counters *counters;
-	struct lw_tls *tls;
+	struct lw_tls *tls;           /* NULL: it is lent */
 	void *owner;                  /* the driver's: its own record of this tunnel */
 	void *port;                   /* the driver's: the outside instance that carries it */
 	struct lw_tunnel *next_dirty; /* the driver's list of streams to flush */
@@ -151,6 +154,7 @@ struct lw_tunnel {
 	enum lw_close_reason reason;
 	bool is_stream;
 	bool aggressive; /* send each datagram three times: wire.md 1.4 */
+	bool lends;      /* until the TLS object has answered the hello */
 	bool handshake_done;
 	bool auth_pending;  /* the backend is asked */
 	bool key_updating;  /* one of ours waits for its answer */
@@ -166,7 +170,8 @@ struct lw_tunnel {
 	uint32_t next_past;
 	uint64_t adopted_us; /* client: when it took id */
 	char user[64];
-	struct lw_login *login; /* waits for the driver */
+	struct lw_pieces waiting; /* what the peer has sent, for the step that is lent next */
+	struct lw_login *login;   /* waits for the driver */
 	struct lw_reassembly *reassembly;
 	struct lw_lane_env *lane_env;
 	struct lw_lane *lane; /* NULL: neither end has begun with one */
@@ -220,6 +225,30 @@ void lw_tunnel_destroy(struct lw_tunnel *t);
  * Return: 0, or a negative errno: closed, destroy it.
  */
 int lw_tunnel_begin(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+
+/**
+ * lw_tunnel_lend() - take the TLS object, with what has come for it, after LW_EVENT_STEP
+ *
+ * Another thread may carry the step out. All other calls for the tunnel may come meanwhile; what
+ * the peer sends waits. A driver that cannot lend now leaves it: more from the peer asks again.
+ *
+ * @ret: the caller's: lw_tunnel_stepped(), or, when the tunnel is gone, lw_step_fini()
+ */
+void lw_tunnel_lend(struct lw_tunnel *t, struct lw_step *ret);
+
+static inline bool lw_tunnel_is_lent(const struct lw_tunnel *t)
+{
+	return t->lends && t->tls == NULL;
+}
+
+/**
+ * lw_tunnel_stepped() - the step was carried out: the tunnel has its TLS object again
+ *
+ * @s: lw_step_fini() is still the caller's to call
+ *
+ * Return: 0, or a negative errno: closed, destroy it.
+ */
+int lw_tunnel_stepped(struct lw_tunnel *t, struct lw_step *s, uint64_t at, struct lw_sink *k);
 
 /**
  * lw_tunnel_rx() - one datagram, or a run, from the peer: UDP

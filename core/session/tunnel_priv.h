@@ -49,9 +49,13 @@ void lw_tunnel_event(struct lw_sink *k, enum lw_event_type type, uint32_t arg);
 int lw_tunnel_fail(struct lw_tunnel *t, enum lw_close_reason reason, uint64_t at,
                    struct lw_sink *k);
 void lw_tunnel_break(struct lw_tunnel *t, uint64_t at);
-void lw_tunnel_handshake_done(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+int lw_tunnel_after_step(struct lw_tunnel *t, int result, uint64_t at, struct lw_sink *k);
 void lw_tunnel_go_online(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
 void lw_tunnel_send_login(struct lw_tunnel *t, uint64_t at, struct lw_sink *k);
+
+/* step.c: false: there is no room */
+bool lw_step_keep(struct lw_tunnel *t, const uint8_t *p, size_t len);
+void lw_step_want(struct lw_tunnel *t, struct lw_sink *k);
 
 /* timers.c */
 void lw_tunnel_arm_tls(struct lw_tunnel *t, uint64_t at);

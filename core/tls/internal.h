@@ -69,6 +69,7 @@ struct lw_tls {
 	bool dgram;
 	bool reads; /* the call may take input */
 	bool started;
+	bool answered; /* a server's has sent something sealed */
 	bool done;
 	bool closed;
 	bool unacked; /* a message of ours was, when we last looked, not acknowledged */

@@ -272,6 +272,10 @@ size_t lw_tls_write_max(const struct lw_tls *t);
 /* lw_tls_done() - lw_tls_step() has returned 1 */
 bool lw_tls_done(const struct lw_tls *t);
 
+/* lw_tls_answered() - a server's handshake has come so far that it has agreed on keys and signed:
+ * what is left of it costs little */
+bool lw_tls_answered(const struct lw_tls *t);
+
 /* lw_tls_error() - one sentence about the fatal error, "" when there was none; lives as long as @t
  */
 const char *lw_tls_error(const struct lw_tls *t);

@@ -199,6 +199,14 @@ int lw_core_bind(struct lw_core *c, struct lw_port *port, uint32_t tag, struct l
 	return 0;
 }
 
+void lw_core_look_again(struct lw_core *c, const struct lw_port *port, uint32_t tag)
+{
+	struct lw_watch *w = find(c, port, tag);
+
+	if (w != NULL)
+		make_ready(c, w);
+}
+
 /* --- the driver's part of the path --- */
 
 static void on_deadline(void *driver, struct lw_tunnel *t)

@@ -115,6 +115,10 @@ void lw_core_unwatch(struct lw_attach *a, int fd);
 /* lw_core_bind() - worker's thread: this connection's bytes are for that tunnel from now on */
 int lw_core_bind(struct lw_core *c, struct lw_port *port, uint32_t tag, struct lw_tunnel *t);
 
+/* lw_core_look_again() - worker's thread: this connection may have bytes that nobody took although
+ * it was ready */
+void lw_core_look_again(struct lw_core *c, const struct lw_port *port, uint32_t tag);
+
 /* lw_core_timed() - worker's thread: the tunnel's record, whose timer follows its deadline */
 void lw_core_timed(struct lw_timed *rec, struct lw_tunnel *t);
 void lw_core_untimed(struct lw_core *c, struct lw_timed *rec);

@@ -69,6 +69,11 @@ middle() {
 		else print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
+# median FILE FIELD
+median() {
+	cut -f "$2" "$LW_TMP/$1" | middle
+}
+
 # calc EXPRESSION [NAME=VALUE]...: a number by awk
 calc() {
 	local expression=$1 assign=() word
@@ -108,12 +113,67 @@ one_handshake() {
 		"$(of_load "$name" own_share_connecting)" "$(of_load "$name" group | tr -d '"')" >>"$LW_TMP/handshake.$1.$2"
 }
 
+# one_crowd AUTH RATE FLOW: a flow of one session for $seconds, and beside it RATE clients a second who
+# connect. Of those who are refused some give up
+one_crowd() {
+	local words=(--bulk "$3")
+	[ "$3" != ping ] || words=(--probe 5)
+	load_start flow --clients 1 --wait 500 --hold "$seconds" "${words[@]}"
+	wait_for 10 says flow connected: || return 1
+	[ "$2" = 0 ] || load crowd --clients $(($2 * seconds)) --rate "$2" --concurrent 100000 --seconds 60 ||
+		[ "$1" = bcrypt ] || return 1
+	load_end flow || return 1
+	printf '%s\t%s\t%s\t%s\n' "$(of_load flow probe_p50_ms)" "$(of_load flow probe_p99_ms)" \
+		"$(of_load flow probe_max_ms)" "$(of_load flow goodput_mbit)" >>"$LW_TMP/crowd.$1.$2.$3"
+	wait_for 20 settled || return 1
+}
+
+crowd_row() {
+	local name=crowd.$1.$2
+	row udp ecdsa-p256 null "$1" "$2/s" "$repeats" null null null null null null \
+		"$(median "$name.ping" 1)" "$(median "$name.ping" 2)" "$(median "$name.ping" 3)" \
+		"$(median "$name.up" 4)" "$(counter lanewayd logins_busy)"
+}
+
+# crowd AUTH RATE...: what clients take from the session of one who is there
+crowd() {
+	local auth=$1 rate flow pass
+	shift
+	for ((pass = 1; pass <= repeats; pass++)); do
+		for rate in "$@"; do
+			for flow in ping up; do
+				say "[pass $pass of $repeats] $flow beside $rate clients a second, $auth"
+				one_crowd "$auth" "$rate" "$flow" || bail "$auth $rate: the flow does not run"
+			done
+		done
+	done
+	for rate in "$@"; do
+		crowd_row "$auth" "$rate"
+	done
+}
+
+crowds() {
+	local seconds=${seconds:-2} alone auth
+	start answer server "$LW_BUILD/tests/load/load" --answer "$INSIDE_IP:5201" --seconds 3600
+	wait_for 5 says answer answers || bail "nobody answers bulk"
+	crowd anyone 0 500
+	end lanewayd
+	load_server_bcrypt
+	crowd bcrypt 500
+	alone=$(median crowd.anyone.0.up 4)
+	for auth in anyone bcrypt; do
+		figure "p99 ms of pings beside 500/s, $auth" "$(median "crowd.$auth.500.ping" 2)" '<=' 10
+		figure "throughput kept beside 500/s, $auth" \
+			"$(calc 'b / a' a="$alone" b="$(median "crowd.$auth.500.up" 4)")" '>=' 0.5
+	done
+}
+
 handshake() {
 	# with the smaller MTU the ClientHello has no room for the share of ML-KEM: the group is x25519
 	local n=${clients:-4000} kind kinds=('udp 1500' 'udp 1400' 'tcp 1500')
-	local pass values cpu core dropped group
-	columns transport certificate group clients repeats handshakes_per_s_per_core handshakes_per_s \
-		p50_ms p99_ms server_cpu_us load_share
+	local pass values cpu core group
+	columns transport certificate group auth clients repeats handshakes_per_s_per_core handshakes_per_s \
+		p50_ms p99_ms server_cpu_us load_share flow_p50_ms flow_p99_ms flow_max_ms flow_mbit refused
 	load_server
 	for ((pass = 1; pass <= repeats; pass++)); do
 		for kind in "${kinds[@]}"; do
@@ -125,18 +185,19 @@ handshake() {
 	for kind in "${kinds[@]}"; do
 		values=()
 		for i in 1 2 3 4 5; do
-			values+=("$(cut -f $i "$LW_TMP/handshake.${kind// /.}" | middle)")
+			values+=("$(median "handshake.${kind// /.}" $i)")
 		done
 		group=$(tail -n 1 "$LW_TMP/handshake.${kind// /.}" | cut -f 6)
 		cpu=${values[0]} core=$(calc 'n / cpu' n="$n" cpu="$cpu")
 		# shellcheck disable=SC2086 # two words
 		set -- $kind
-		row "$1" ecdsa-p256 "$group" "$n" "$repeats" "$core" "${values[1]}" "${values[2]}" "${values[3]}" \
-			"$(calc '1e6 * cpu / n' n="$n" cpu="$cpu")" "${values[4]}"
+		row "$1" ecdsa-p256 "$group" anyone "$n" "$repeats" "$core" "${values[1]}" "${values[2]}" \
+			"${values[3]}" "$(calc '1e6 * cpu / n' n="$n" cpu="$cpu")" "${values[4]}" \
+			null null null null null
 		[ "$1" = tcp ] || figure "DTLS handshakes/s and core, $group" "$core" '>=' 3000
 	done
-	dropped=$(counter lanewayd hellos_dropped)
-	fact hellos_dropped "$dropped"
+	fact hellos_dropped "$(counter lanewayd hellos_dropped)"
+	crowds
 }
 
 # --- idle ---
@@ -207,11 +268,6 @@ one_flood() {
 		"$(of_load strangers own_share_spoofing)" "$cpu" >>"$LW_TMP/$name.flood"
 	# the flow's farewell may have been lost in the flood: then its session stays, alone
 	wait_for 1 settled || :
-}
-
-# median FILE FIELD
-median() {
-	cut -f "$2" "$LW_TMP/$1" | middle
 }
 
 flood_row() {

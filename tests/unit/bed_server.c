@@ -8,6 +8,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/steps.h"
 #include "unit/test.h"
 
 /* real time that helpers have for what they were given */
@@ -161,6 +162,46 @@ void bed_release(struct bed *b, uint32_t backend)
 	(void)pthread_mutex_unlock(&be->lock);
 }
 
+/* On each helper of steps. */
+static void wait_at_gate(void *arg)
+{
+	struct bed_gate *g = arg;
+
+	(void)pthread_mutex_lock(&g->lock);
+	g->n_waiting++;
+	(void)pthread_cond_broadcast(&g->changed);
+	while (g->held)
+		(void)pthread_cond_wait(&g->changed, &g->lock);
+	g->n_waiting--;
+	(void)pthread_cond_broadcast(&g->changed);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+void bed_hold_steps(struct bed *b)
+{
+	struct bed_gate *g = &b->gate;
+
+	g->held = true;
+	for (uint32_t i = 0; i < b->helpers; i++)
+		assert_int_equal(lw_helpers_call(b->common.steps, wait_at_gate, g), 0);
+	(void)pthread_mutex_lock(&g->lock);
+	while (g->n_waiting < b->helpers)
+		(void)pthread_cond_wait(&g->changed, &g->lock);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
+void bed_release_steps(struct bed *b)
+{
+	struct bed_gate *g = &b->gate;
+
+	(void)pthread_mutex_lock(&g->lock);
+	g->held = false;
+	(void)pthread_cond_broadcast(&g->changed);
+	while (g->n_waiting > 0)
+		(void)pthread_cond_wait(&g->changed, &g->lock);
+	(void)pthread_mutex_unlock(&g->lock);
+}
+
 uint32_t bed_asked(struct bed *b, uint32_t backend)
 {
 	uint32_t n;
@@ -305,6 +346,12 @@ static void make_common(struct bed *b, const struct bed_plan *plan)
 		.udp = !plan->no_udp
 	};
 	assert_int_equal(lw_pool_init(&b->common.pool, &pool, &b->conf.client_address, 1, 1), 0);
+	(void)pthread_mutex_init(&b->gate.lock, NULL);
+	(void)pthread_cond_init(&b->gate.changed, NULL);
+	b->helpers = plan->helpers;
+	if (plan->helpers > 0)
+		assert_int_equal(lw_helpers_create(plan->helpers, LW_STEPS_MAX, &b->common.steps),
+		                 0);
 }
 
 static void make_sessions(struct bed *b, const struct bed_plan *plan)
@@ -377,8 +424,12 @@ void bed_destroy(struct bed *b)
 	lw_sessions_close_all(&b->s);
 	(void)bed_round(b);
 	check_nothing_left(b);
+	bed_release_steps(b);
+	lw_helpers_destroy(b->common.steps);
 	lw_engine_fini(&b->engine);
 	lw_sessions_fini(&b->s);
+	assert_int_equal(b->s.n_lent, 0);
+	assert_null(b->s.lent);
 	lw_pool_fini(&b->common.pool);
 	lw_tls_ctx_destroy(b->tls);
 	free(b);
@@ -440,7 +491,7 @@ static bool is_held(struct bed *b, uint64_t token)
 /* Whether all logins that are on their way lie with a backend that keeps them. */
 static bool helpers_rest(struct bed *b)
 {
-	bool rest = true;
+	bool rest = b->s.n_lent == 0 || b->gate.held;
 
 	(void)pthread_mutex_lock(&b->s.auth.lock);
 	for (uint32_t i = 0; i < LW_AUTH_JOBS; i++) {

@@ -54,6 +54,15 @@ struct bed_plan {
 	bool no_udp;
 	bool filter; /* one that answers filter_result when a session comes online */
 	uint32_t n_backends;
+	uint32_t helpers; /* that take steps of handshakes; 0: the worker does it itself */
+};
+
+/* what keeps the helpers of steps from going on */
+struct bed_gate {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool held;
+	uint32_t n_waiting;
 };
 
 struct bed_filter {
@@ -75,6 +84,8 @@ struct bed {
 	struct net_tcp tcp;
 	struct net_inside inside;
 	struct bed_filter filter;
+	struct bed_gate gate;
+	uint32_t helpers;
 	struct net_use use[4];
 	struct bed_backend backends[BED_BACKENDS];
 	struct lw_addr addr; /* of its first listeners, UDP and TCP */
@@ -101,6 +112,11 @@ void bed_verdict(struct bed *b, uint32_t backend, enum bed_verdict v);
 /* bed_wait_blocked() - until so many helpers wait in a backend; bed_release() lets them go */
 void bed_wait_blocked(struct bed *b, uint32_t backend, uint32_t n);
 void bed_release(struct bed *b, uint32_t backend);
+
+/* bed_hold_steps() - helpers take no step, and bed_settle() does not wait for any, until
+ * bed_release_steps() */
+void bed_hold_steps(struct bed *b);
+void bed_release_steps(struct bed *b);
 
 /* bed_asked() - how often a backend was asked */
 uint32_t bed_asked(struct bed *b, uint32_t backend);

@@ -16,9 +16,9 @@
 void *__real_calloc(size_t n, size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 
-/* which allocation fails: of ours, or of the TLS library; 0: none */
+/* which allocation fails: of ours, or of the TLS library; 0: none. Helpers ask too */
 static struct {
-	bool armed;
+	_Atomic bool armed;
 	bool library;
 	uint32_t at;
 	uint32_t seen;
@@ -26,7 +26,7 @@ static struct {
 
 static bool fails(bool library)
 {
-	if (!fault.armed || fault.library != library || fault.at == 0)
+	if (fault.library != library || !fault.armed || fault.at == 0)
 		return false;
 	return ++fault.seen == fault.at;
 }
@@ -141,14 +141,13 @@ static bool try_session(struct bed *b, bool stream, uint16_t port, uint32_t *n_o
 	return fault.seen >= fault.at;
 }
 
-static void break_sessions(bool library, bool stream, uint32_t at_least)
+static void break_sessions(bool library, bool stream, uint32_t helpers, uint32_t at_least)
 {
 	struct net net = { 0 };
-	struct bed *b = bed_create(&net, &(struct bed_plan){ 0 });
+	struct bed *b = bed_create(&net, &(struct bed_plan){ .helpers = helpers });
 	uint32_t n_online = 0;
 	uint16_t port = 1000;
 
-	fault.library = library;
 	for (fault.at = 1; try_session(b, stream, port, &n_online); fault.at++, port++)
 		assert_in_range(fault.at, 1, 2000);
 	print_message("%u allocations %s over %s, %u of the sessions came online all the same\n",
@@ -163,15 +162,19 @@ static void break_sessions(bool library, bool stream, uint32_t at_least)
 static void session__our_allocation_fails__server_goes_on(void **state)
 {
 	(void)state;
-	break_sessions(false, false, 4);
-	break_sessions(false, true, 4);
+	fault.library = false;
+	break_sessions(false, false, 0, 4);
+	break_sessions(false, true, 0, 4);
+	break_sessions(false, false, 1, 5);
+	break_sessions(false, true, 1, 5);
 }
 
 static void session__library_allocation_fails__server_goes_on(void **state)
 {
 	(void)state;
-	break_sessions(true, false, 50);
-	break_sessions(true, true, 40);
+	fault.library = true;
+	break_sessions(true, false, 0, 50);
+	break_sessions(true, true, 0, 40);
 }
 
 int main(void)

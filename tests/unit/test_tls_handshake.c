@@ -126,6 +126,43 @@ static void handshake__empty_key_share__group_by_retry_request(void **state)
 	}
 }
 
+/* What a server asks for once more costs it nothing yet. */
+static void answered__retry_request__only_after_the_hello_that_follows(void **state)
+{
+	struct pair_ctxs f;
+	struct pair *p;
+
+	(void)state;
+	pair_ctxs_open(&f, "server", "ca.crt", "server.test", LW_TLS_AES256);
+	p = pair_open(LW_TLS_STREAM, f.server, f.client, 1500);
+	assert_int_equal(wolfSSL_NoKeyShares(p->end[PAIR_CLIENT].tls->ssl), WOLFSSL_SUCCESS);
+	pair_start(p);
+	while (p->end[PAIR_SERVER].n_sent == 0)
+		pair_run(p, p->now_us + 100);
+	assert_false(lw_tls_answered(p->end[PAIR_SERVER].tls));
+	pair_run(p, UINT64_MAX);
+	assert_true(p->end[PAIR_SERVER].done);
+	assert_true(lw_tls_answered(p->end[PAIR_SERVER].tls));
+	assert_false(lw_tls_answered(p->end[PAIR_CLIENT].tls));
+	pair_close(p);
+	pair_ctxs_close(&f);
+}
+
+/* On datagrams the listener has asked; what it hands over has not answered. */
+static void answered__datagrams__when_the_flight_is_out(void **state)
+{
+	struct pair_ctxs f;
+	struct pair *p;
+
+	(void)state;
+	pair_ctxs_open(&f, "server", "ca.crt", "server.test", LW_TLS_AES256);
+	p = pair_open(LW_TLS_DGRAM, f.server, f.client, 1500);
+	pair_connect(p);
+	assert_true(lw_tls_answered(p->end[PAIR_SERVER].tls));
+	pair_close(p);
+	pair_ctxs_close(&f);
+}
+
 static void handshake__chain_and_rsa__verified(void **state)
 {
 	static const char *const names[] = { "chain", "rsa" };
@@ -277,6 +314,8 @@ int main(void)
 		cmocka_unit_test(handshake__every_suite__negotiated),
 		cmocka_unit_test(handshake__every_group__negotiated),
 		cmocka_unit_test(handshake__empty_key_share__group_by_retry_request),
+		cmocka_unit_test(answered__retry_request__only_after_the_hello_that_follows),
+		cmocka_unit_test(answered__datagrams__when_the_flight_is_out),
 		cmocka_unit_test(handshake__chain_and_rsa__verified),
 		cmocka_unit_test(handshake__any_outside_mtu__hello_answered_and_datagrams_fit),
 		cmocka_unit_test(create__bad_arguments__refused),

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "unit/test.h"
@@ -412,6 +414,26 @@ static void helpers_destroy__work_is_queued__finishes_it(void **state)
 	gate_fini(&done);
 }
 
+static void tell_nice(void *arg)
+{
+	*(int *)arg = getpriority(PRIO_PROCESS, (id_t)gettid());
+}
+
+/* A worker that has packets gets the processor. */
+static void helpers__beside_a_worker__give_way(void **state)
+{
+	struct lw_helpers *h = NULL;
+	int before = getpriority(PRIO_PROCESS, 0);
+	int theirs = before;
+
+	(void)state;
+	assert_int_equal(lw_helpers_create(1, 1, &h), 0);
+	assert_int_equal(lw_helpers_call(h, tell_nice, &theirs), 0);
+	lw_helpers_destroy(h);
+	assert_int_equal(theirs, before + 10 < 19 ? before + 10 : 19);
+	assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+}
+
 static void helpers_create__each_step_fails__nothing_is_left(void **state)
 {
 	struct lw_helpers *h = NULL;
@@ -443,6 +465,7 @@ int main(void)
 		cmocka_unit_test(helpers__some_block__others_run_and_the_queue_has_an_end),
 		cmocka_unit_test(helpers__one_thread__runs_what_it_was_given_in_order),
 		cmocka_unit_test(helpers_destroy__work_is_queued__finishes_it),
+		cmocka_unit_test(helpers__beside_a_worker__give_way),
 		cmocka_unit_test(helpers_create__each_step_fails__nothing_is_left),
 	};
 
