@@ -345,16 +345,18 @@ static uint64_t strangers_turn(const struct lw_core *c)
 
 static void serve_strangers(struct lw_core *c)
 {
-	uint64_t began = lw_clock_us();
-	uint64_t ended;
+	uint64_t now = lw_clock_us();
+	uint64_t spent;
 
-	if (strangers_turn(c) > began)
+	if (strangers_turn(c) > now)
 		return;
-	c->few_strangers = began < c->busy_until_us;
+	/* of the processor's time: they do not wait for what others took from us meanwhile */
+	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID);
+	c->few_strangers = now < c->busy_until_us;
 	(void)serve_list(c, &c->strangers);
 	c->few_strangers = false;
-	ended = lw_clock_us();
-	c->strangers_at_us = ended + STRANGERS_WAIT * (ended - began);
+	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID) - spent;
+	c->strangers_at_us = lw_clock_us() + STRANGERS_WAIT * spent;
 }
 
 static void serve_ready(struct lw_core *c)
