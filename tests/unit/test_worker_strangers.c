@@ -149,6 +149,33 @@ static void strangers__session_comes_between__wait_for_their_turn(void **state)
 	wb_destroy(b);
 }
 
+/* A flood must not wake a worker for each datagram that it will not look at. */
+static void strangers__more_come_while_they_wait__nobody_is_woken(void **state)
+{
+	struct worker_bed *b = begin();
+	uint32_t tag = open_strangers(b);
+
+	(void)state;
+	wb_write(b, tag, 1);
+	wb_write(b, wb_open(b, b->udp), 1);
+	assert_string_equal(wb_round(b), "u1 ?0 ");
+	(void)wb_round(b);
+	for (int i = 0; i < 3; i++) {
+		wb_write(b, tag, 1);
+		assert_string_equal(wb_round(b), "");
+		assert_int_equal(wb_calls.n_events, 0);
+	}
+	clock_us += 9 * COST_US;
+	for (int i = 0; i < 4; i++) {
+		assert_string_equal(wb_round(b), "?0 "); /* the last time nothing is left */
+		clock_us += 9 * COST_US;
+	}
+	wb_write(b, tag, 1);
+	assert_string_equal(wb_round(b), "?0 ");
+	assert_int_equal(wb_calls.n_events, 1);
+	wb_destroy(b);
+}
+
 static void strangers__sessions_are_silent_again__served_all_the_time(void **state)
 {
 	struct worker_bed *b = begin();
@@ -213,6 +240,7 @@ int main(void)
 		cmocka_unit_test(strangers__came_first__served_behind_all_others),
 		cmocka_unit_test(strangers__worker_is_busy__a_tenth_of_its_time),
 		cmocka_unit_test(strangers__session_comes_between__wait_for_their_turn),
+		cmocka_unit_test(strangers__more_come_while_they_wait__nobody_is_woken),
 		cmocka_unit_test(strangers__sessions_are_silent_again__served_all_the_time),
 		cmocka_unit_test(strangers__processor_was_away__is_not_held_against_them),
 		cmocka_unit_test(strangers__their_socket_is_unwatched__not_served_any_more),
