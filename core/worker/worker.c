@@ -51,11 +51,14 @@ struct lw_watch {
 
 /* --- who is ready --- */
 
+static bool has_strangers(const struct lw_watch *w)
+{
+	return (w->key.tag & LW_TAG_STRANGERS) != 0 && w->attach->kind == LW_ATTACH_PORT;
+}
+
 static struct lw_ready *ready_of(struct lw_core *c, const struct lw_watch *w)
 {
-	return (w->key.tag & LW_TAG_STRANGERS) != 0 && w->attach->kind == LW_ATTACH_PORT
-	               ? &c->strangers
-	               : &c->ready;
+	return has_strangers(w) ? &c->strangers : &c->ready;
 }
 
 static void make_ready(struct lw_core *c, struct lw_watch *w)
@@ -115,10 +118,14 @@ static void make_inside_ready(struct lw_core *c)
 
 /* --- watches --- */
 
+/* While strangers wait for their turn more of them wake nobody: they are armed again when it is
+ * over. */
 static int arm(struct lw_core *c, struct lw_watch *w, int op, bool writing)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
 
+	if (has_strangers(w))
+		ev.events |= EPOLLONESHOT;
 	if (writing)
 		ev.events |= EPOLLOUT;
 	ev.data.ptr = w;
@@ -335,10 +342,15 @@ static bool serve_list(struct lw_core *c, struct lw_ready *list)
 
 	while (list->first != NULL && list->first->round != c->round) {
 		struct lw_watch *w = pop_ready(list);
+		bool more = serve(c, w);
 
-		if (serve(c, w) && !w->gone)
-			make_ready(c, w);
 		any = true;
+		if (w->gone)
+			continue;
+		if (more)
+			make_ready(c, w);
+		else if (has_strangers(w))
+			(void)arm(c, w, EPOLL_CTL_MOD, false);
 	}
 	return any;
 }
@@ -353,16 +365,18 @@ static uint64_t strangers_turn(const struct lw_core *c)
 
 static void serve_strangers(struct lw_core *c)
 {
-	uint64_t began = lw_clock_us();
-	uint64_t ended;
+	uint64_t now = lw_clock_us();
+	uint64_t spent;
 
-	if (strangers_turn(c) > began)
+	if (strangers_turn(c) > now)
 		return;
-	c->few_strangers = began < c->busy_until_us;
+	/* of the processor's time: they do not wait for what others took from us meanwhile */
+	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID);
+	c->few_strangers = now < c->busy_until_us;
 	(void)serve_list(c, &c->strangers);
 	c->few_strangers = false;
-	ended = lw_clock_us();
-	c->strangers_at_us = ended + STRANGERS_WAIT * (ended - began);
+	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID) - spent;
+	c->strangers_at_us = lw_clock_us() + STRANGERS_WAIT * spent;
 }
 
 static void serve_ready(struct lw_core *c)

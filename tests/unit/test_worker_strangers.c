@@ -12,15 +12,18 @@
 #define COST_US 100
 
 static uint64_t clock_us;
+static uint64_t away_us;      /* of it, time that others had the processor */
 static uint64_t strangers_us; /* spent on them */
 static uint32_t few;          /* turns of theirs that were to be short */
 
 int clock_gettime(clockid_t id, struct timespec *ts)
 {
-	if (id != CLOCK_MONOTONIC)
+	uint64_t us = id == CLOCK_THREAD_CPUTIME_ID ? clock_us - away_us : clock_us;
+
+	if (id != CLOCK_MONOTONIC && id != CLOCK_THREAD_CPUTIME_ID)
 		return (int)syscall(SYS_clock_gettime, id, ts);
-	ts->tv_sec = (time_t)(clock_us / LW_US_PER_S);
-	ts->tv_nsec = (long)(clock_us % LW_US_PER_S) * 1000;
+	ts->tv_sec = (time_t)(us / LW_US_PER_S);
+	ts->tv_nsec = (long)(us % LW_US_PER_S) * 1000;
 	return 0;
 }
 
@@ -30,6 +33,13 @@ static void cost(struct worker_bed *b, uint32_t tag)
 	clock_us += COST_US;
 	strangers_us += COST_US;
 	few += b->core.few_strangers;
+}
+
+static void cost_and_wait(struct worker_bed *b, uint32_t tag)
+{
+	cost(b, tag);
+	clock_us += LW_US_PER_S;
+	away_us += LW_US_PER_S;
 }
 
 static void cost_of_session(struct worker_bed *b, uint32_t tag)
@@ -42,6 +52,7 @@ static void cost_of_session(struct worker_bed *b, uint32_t tag)
 static struct worker_bed *begin(void)
 {
 	clock_us = 1000000;
+	away_us = 0;
 	strangers_us = 0;
 	few = 0;
 	return wb_create();
@@ -138,6 +149,33 @@ static void strangers__session_comes_between__wait_for_their_turn(void **state)
 	wb_destroy(b);
 }
 
+/* A flood must not wake a worker for each datagram that it will not look at. */
+static void strangers__more_come_while_they_wait__nobody_is_woken(void **state)
+{
+	struct worker_bed *b = begin();
+	uint32_t tag = open_strangers(b);
+
+	(void)state;
+	wb_write(b, tag, 1);
+	wb_write(b, wb_open(b, b->udp), 1);
+	assert_string_equal(wb_round(b), "u1 ?0 ");
+	(void)wb_round(b);
+	for (int i = 0; i < 3; i++) {
+		wb_write(b, tag, 1);
+		assert_string_equal(wb_round(b), "");
+		assert_int_equal(wb_calls.n_events, 0);
+	}
+	clock_us += 9 * COST_US;
+	for (int i = 0; i < 4; i++) {
+		assert_string_equal(wb_round(b), "?0 "); /* the last time nothing is left */
+		clock_us += 9 * COST_US;
+	}
+	wb_write(b, tag, 1);
+	assert_string_equal(wb_round(b), "?0 ");
+	assert_int_equal(wb_calls.n_events, 1);
+	wb_destroy(b);
+}
+
 static void strangers__sessions_are_silent_again__served_all_the_time(void **state)
 {
 	struct worker_bed *b = begin();
@@ -154,6 +192,23 @@ static void strangers__sessions_are_silent_again__served_all_the_time(void **sta
 	for (int i = 0; i < 3; i++)
 		assert_string_equal(wb_round(b), "?1 ");
 	assert_int_equal(few, 1);
+	wb_destroy(b);
+}
+
+static void strangers__processor_was_away__is_not_held_against_them(void **state)
+{
+	struct worker_bed *b = begin();
+	uint32_t tag = open_strangers(b);
+
+	(void)state;
+	b->socks[tag].on_serve = cost_and_wait;
+	wb_write(b, tag, 9);
+	wb_write(b, wb_open(b, b->udp), 9);
+	assert_string_equal(wb_round(b), "u1 ?0 ");
+	clock_us += 9 * COST_US - 1;
+	assert_string_equal(wb_round(b), "u1 ");
+	clock_us += 1;
+	assert_string_equal(wb_round(b), "u1 ?0 ");
 	wb_destroy(b);
 }
 
@@ -185,7 +240,9 @@ int main(void)
 		cmocka_unit_test(strangers__came_first__served_behind_all_others),
 		cmocka_unit_test(strangers__worker_is_busy__a_tenth_of_its_time),
 		cmocka_unit_test(strangers__session_comes_between__wait_for_their_turn),
+		cmocka_unit_test(strangers__more_come_while_they_wait__nobody_is_woken),
 		cmocka_unit_test(strangers__sessions_are_silent_again__served_all_the_time),
+		cmocka_unit_test(strangers__processor_was_away__is_not_held_against_them),
 		cmocka_unit_test(strangers__their_socket_is_unwatched__not_served_any_more),
 	};
 

@@ -64,7 +64,8 @@ int __wrap_epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 {
 	if (!note_wait(timeout < 0 ? -1 : (int64_t)timeout * 1000))
 		return -1;
-	return __real_epoll_wait(epfd, events, max, timeout);
+	wb_calls.n_events = __real_epoll_wait(epfd, events, max, timeout);
+	return wb_calls.n_events;
 }
 
 #ifdef HAVE_EPOLL_PWAIT2
@@ -73,7 +74,8 @@ int __wrap_epoll_pwait2(int epfd, struct epoll_event *events, int max, const str
 {
 	if (!note_wait((int64_t)t->tv_sec * 1000000 + t->tv_nsec / 1000))
 		return -1;
-	return __real_epoll_pwait2(epfd, events, max, t, mask);
+	wb_calls.n_events = __real_epoll_pwait2(epfd, events, max, t, mask);
+	return wb_calls.n_events;
 }
 #endif
 

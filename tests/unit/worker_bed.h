@@ -94,6 +94,7 @@ struct wb_calls {
 	uint32_t waits;        /* of both kinds; atomic */
 	int timeout_ms;        /* of the last, rounded up */
 	int64_t timeout_us;    /* the same, exactly */
+	int n_events;          /* that the last one told of */
 	int wait_error;        /* the next epoll_wait fails with it */
 	int ctl_error;         /* the next epoll_ctl fails with it */
 	uint32_t events[1024]; /* by descriptor: what it is watched for, 0: not */
