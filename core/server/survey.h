@@ -37,8 +37,8 @@ struct lw_surveys {
 int lw_survey_command(struct lw_surveys *all, const char *command, struct lw_json *out,
                       struct lw_control_late **ret_late, struct lw_err *err);
 
-/* lw_surveys_end() - workers and sessions have ended: what is under way will not be answered. Before
- * lw_control_close() and lw_engine_fini() */
+/* lw_surveys_end() - workers and sessions have ended: what is under way will not be answered.
+ * Before lw_control_close() and lw_engine_fini() */
 void lw_surveys_end(struct lw_surveys *all);
 
 #endif
