@@ -128,7 +128,6 @@ static void sent_all(struct lw_control_client *cl)
 	}
 	lw_json_forget(&cl->answer);
 	cl->sent = 0;
-	cl->begun = true;
 	cl->state = WAITING;
 	if (watch(cl, 0))
 		late->wake(late);
@@ -152,6 +151,7 @@ static void send_some(struct lw_control_client *cl)
 			return;
 		}
 		cl->sent += (size_t)n;
+		cl->begun = true;
 	}
 	sent_all(cl);
 }
@@ -280,7 +280,7 @@ void lw_control_finish(struct lw_control_late *late, int r, const struct lw_err 
 		return;
 	late->client = NULL;
 	cl->late = NULL;
-	if ((cl->begun || cl->sent > 0) && (r < 0 || cl->answer.failed)) {
+	if (cl->begun && (r < 0 || cl->answer.failed)) {
 		drop(cl);
 		return;
 	}

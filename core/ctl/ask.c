@@ -47,7 +47,7 @@ static int connect_to(const char *path, struct lw_err *err)
 
 static int send_line(int fd, const char *command)
 {
-	char line[LW_CONTROL_REQUEST_MAX];
+	char line[LW_CONTROL_REQUEST_MAX + 1];
 	int len = snprintf(line, sizeof(line), "%s\n", command);
 
 	if (len < 0 || (size_t)len >= sizeof(line))

@@ -7,9 +7,6 @@
 
 #include "module/number.h"
 
-/* a line with room for its end */
-#define LINE_MAX (LW_CONTROL_REQUEST_MAX - 1)
-
 static int append(char *line, const char *word, struct lw_err *err)
 {
 	size_t len = strlen(line);
@@ -17,10 +14,10 @@ static int append(char *line, const char *word, struct lw_err *err)
 
 	if (strchr(word, '\n') != NULL)
 		return lw_err_set(err, -EINVAL, "a command is one line");
-	if (strlen(space) + strlen(word) >= LINE_MAX - len)
+	if (strlen(space) + strlen(word) >= LW_CONTROL_REQUEST_MAX - len)
 		return lw_err_set(err, -EINVAL, "a command has at most %d bytes, give it in parts",
-		                  LINE_MAX - 1);
-	(void)snprintf(line + len, LINE_MAX - len, "%s%s", space, word);
+		                  LW_CONTROL_REQUEST_MAX - 1);
+	(void)snprintf(line + len, LW_CONTROL_REQUEST_MAX - len, "%s%s", space, word);
 	return 0;
 }
 

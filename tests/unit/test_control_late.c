@@ -293,6 +293,18 @@ static void late__fails__is_a_sentence_while_nothing_is_sent(void **state)
 	assert_string_equal(buf, HEAD ",\"parts\":[");
 	assert_int_equal(got(fd, buf, sizeof(buf)), 0);
 	assert_int_equal(close(fd), 0);
+
+	/* in the middle of the first part */
+	fd = ask(c, "late\n");
+	add_part(&works[2], 'x', PART);
+	lw_control_push(&works[2].late);
+	lw_control_finish(&works[2].late, -ESHUTDOWN, &err);
+	for (bool first = true; got(fd, buf, sizeof(buf)) > 0; first = false) {
+		if (!first)
+			assert_null(strchr(buf, '{'));
+	}
+	assert_int_equal(works[2].n_wakes, 0);
+	assert_int_equal(close(fd), 0);
 	lw_control_close(c);
 }
 

@@ -127,7 +127,7 @@ static int handle(void *arg, const char *command, struct lw_json *out,
 		fill_status(out);
 	if (strcmp(command, "sessions") == 0)
 		fill_sessions(out);
-	if (strcmp(command, "kick 5 4 5") == 0 || strcmp(command, "kick-user b\x1b[b") == 0)
+	if (strcmp(command, "kick 5 4 5") == 0 || strncmp(command, "kick-user ", 10) == 0)
 		fill_kick(out, command);
 	return 0;
 }
@@ -220,6 +220,7 @@ static void lanewayctl__kick__tells_who_was_not_found(void **state)
 {
 	static const char said_of_ids[] = "lanewayctl: there is no session 4, 5\n";
 	static const char said_of_user[] = "lanewayctl: there is no session of b\\x1b[b\n";
+	char longest[LW_CONTROL_REQUEST_MAX - sizeof("kick-user ") + 1] = "";
 	struct lw_control *c;
 	struct lw_err err;
 
@@ -233,6 +234,10 @@ static void lanewayctl__kick__tells_who_was_not_found(void **state)
 	assert_non_null(strstr(said(), "\"ended\":1"));
 	assert_int_equal(run(c, "kick", "--user", "b\x1b[b"), 67);
 	assert_non_null(strstr(said(), said_of_user));
+	/* as long as a line may be, on its whole way */
+	memset(longest, 'x', sizeof(longest) - 1);
+	assert_int_equal(run(c, "kick", "--user", longest), 67);
+	assert_non_null(strstr(said(), "there is no session of xxx"));
 	lw_control_close(c);
 }
 

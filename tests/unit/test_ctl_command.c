@@ -77,30 +77,29 @@ static void ctl_command__words__are_a_line_or_refused(void **state)
 	}
 }
 
-/* As many ids as a line holds, and one more. */
-static void ctl_command__many_ids__as_far_as_a_line_goes(void **state)
+static void ctl_command__long__as_far_as_a_line_goes(void **state)
 {
-	const char *word[600] = { "kick" };
-	struct lw_ctl_words w = { .word = word, .n = 1 };
+	static char name[LW_CONTROL_REQUEST_MAX];
+	const char *word = "kick";
+	struct lw_ctl_words w = { .word = &word, .n = 1, .user = name };
 	char line[LW_CONTROL_REQUEST_MAX];
 	struct lw_err err = { 0 };
-	size_t len = strlen("kick");
+	size_t longest = LW_CONTROL_REQUEST_MAX - 1 - strlen("kick-user ");
 
 	(void)state;
-	for (; len + 8 <= LW_CONTROL_REQUEST_MAX - 2; len += 8)
-		word[w.n++] = "1234567";
+	memset(name, 'x', longest);
 	assert_int_equal(lw_ctl_command(&w, line, &err), 0);
-	assert_int_equal(strlen(line), len);
-	word[w.n++] = "1234567";
+	assert_int_equal(strlen(line), LW_CONTROL_REQUEST_MAX - 1);
+	name[longest] = 'x';
 	assert_int_equal(lw_ctl_command(&w, line, &err), -EINVAL);
-	assert_string_equal(err.text, "a command has at most 4094 bytes, give it in parts");
+	assert_string_equal(err.text, "a command has at most 4095 bytes, give it in parts");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ctl_command__words__are_a_line_or_refused),
-		cmocka_unit_test(ctl_command__many_ids__as_far_as_a_line_goes),
+		cmocka_unit_test(ctl_command__long__as_far_as_a_line_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
