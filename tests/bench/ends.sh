@@ -78,7 +78,8 @@ end_all() {
 declare -A switches=([none]='off off off off' [send]='on off on off' [all]='auto auto auto auto')
 
 # laneway_ends OFFLOAD TRANSPORT CLIENTS: the transport is tcp, udp in DTLS, tcp+CIPHER or udp+CIPHER
-# with that cipher for the records, or udp-CIPHER on Expresslane with it; "null" encrypts nothing
+# with that cipher for the records, or udp-CIPHER on Expresslane with it; "null" encrypts nothing. The
+# server has as many workers as WORKERS says, 1
 laneway_ends() {
 	local READS WRITES GSO GRO CLIENT_SERVER=$outside_ip i lane='expresslane: { enabled: off }'
 	case $2 in
@@ -86,7 +87,7 @@ laneway_ends() {
 	*+*) lane="expresslane: { enabled: off, cipher: \"${2#*+}\" }" ;;
 	esac
 	read -r READS WRITES GSO GRO <<<"${switches[$1]}"
-	server_config 'log: { level: notice }' "$lane"
+	server_config 'log: { level: notice }' "workers: ${WORKERS:-1}" "$lane"
 	start lanewayd server "$LW_BUILD/lanewayd" --config "$LW_TMP/server.yaml"
 	server_end=lanewayd inside_ip=$INSIDE_IP
 	wait_for 10 says lanewayd ready || return 1

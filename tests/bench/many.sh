@@ -9,6 +9,8 @@
 bench=$box_top/tests/bench
 # shellcheck source=tests/bench/measure.sh
 . "$bench/measure.sh"
+# shellcheck source=tests/bench/rows.sh
+. "$bench/rows.sh"
 # shellcheck source=tests/load/load.sh
 . "$box_top/tests/load/load.sh"
 
@@ -41,46 +43,6 @@ while [ $# -gt 0 ]; do
 	esac
 	shift
 done
-
-say() {
-	printf '%s\n' "$*" >&2
-}
-
-# row VALUE...: of the columns that `columns` named
-columns() {
-	local IFS=$'\t'
-	echo "$*" >"$LW_TMP/rows"
-}
-row() {
-	local IFS=$'\t'
-	echo "$*" >>"$LW_TMP/rows"
-}
-
-# figure WHAT MEASURED RELATION ASKED: RELATION is >= or <=; what was not measured is open
-figure() {
-	awk -v what="$1" -v m="$2" -v rel="$3" -v asked="$4" 'BEGIN {
-		reached = m !~ /^-?[0-9]/ ? "open" : (rel == ">=" ? m + 0 >= asked + 0 : m + 0 <= asked + 0) ? "yes" : "no"
-		printf "%s\t%s\t%s %s\t%s\n", what, m, rel, asked, reached }' >>"$LW_TMP/figures"
-}
-
-# middle: the median of numbers, one a line
-middle() {
-	sort -g | awk '{ v[NR] = $1 } END { if (NR == 0) print "null"
-		else print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
-}
-
-# median FILE FIELD
-median() {
-	cut -f "$2" "$LW_TMP/$1" | middle
-}
-
-# calc EXPRESSION [NAME=VALUE]...: a number by awk
-calc() {
-	local expression=$1 assign=() word
-	shift
-	for word in "$@"; do assign+=(-v "$word"); done
-	awk "${assign[@]}" "BEGIN { printf \"%.6g\n\", $expression }"
-}
 
 server_cpu() {
 	cpu_seconds "$(pid_of lanewayd)"
@@ -317,20 +279,11 @@ flood() {
 
 # --- the run ---
 
-fact() {
-	printf '%s\t%s\n' "$1" "$2" >>"$LW_TMP/facts"
-}
-
 for program in lanewayd tests/load/load tests/bench/wheel modules/.libs/auth-anyone.so; do
 	[ -e "$LW_BUILD/$program" ] || bail "$LW_BUILD/$program is not built"
 done
-: >"$LW_TMP/figures"
-fact laneway "$("$LW_BUILD/lanewayd" --version | head -n 1), commit $(git -C "$box_top" describe --always --dirty 2>/dev/null)"
-fact kernel "$(uname -r)"
-fact processors "$(nproc)"
-fact processor "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)"
+machine_facts
 fact workers 1
-fact load_before "$(cut -d ' ' -f 1-3 /proc/loadavg)"
 load_path
 laneway_keys bench
 before=$(ticks)
@@ -339,12 +292,5 @@ handshake) handshake ;;
 idle) idle ;;
 flood) flood ;;
 esac
-busy=$(others "$before")
-fact others_busy "$busy"
-fact quiet "$(awk -v b="$busy" 'BEGIN { print (b > 0.05 ? "no: other work took part of the processors" : "yes") }')"
-if [ $json = 1 ]; then
-	awk -v form=json -f "$bench/many.awk" "$LW_TMP/facts" "$LW_TMP/rows" "$LW_TMP/figures"
-else
-	awk -v form=table -f "$bench/many.awk" "$LW_TMP/facts" "$LW_TMP/rows" "$LW_TMP/figures"
-fi
+print_rows "$before" $json
 exit 0

@@ -40,7 +40,7 @@ gives table "$(
 )" "$(awk -v form=table -f "$bench/many.awk" "$dir/facts" "$dir/rows" "$dir/figures" | tr -s ' ' | sed 's/ $//')"
 
 # the functions that need no box
-eval "$(sed -n '/^figure() {/,/^}/p; /^middle() {/,/^}/p; /^calc() {/,/^}/p' "$bench/many.sh")"
+eval "$(sed -n '/^figure() {/,/^}/p; /^middle() {/,/^}/p; /^calc() {/,/^}/p' "$bench/rows.sh")"
 # shellcheck disable=SC2034 # figure() writes there
 LW_TMP=$dir
 : >"$dir/figures"

@@ -246,3 +246,27 @@ counter() {
 	"$LW_BUILD/lanewayctl" --socket "$LW_TMP/$1.sock" --json status |
 		grep -o "\"$2\":[0-9]*" | head -n 1 | cut -d : -f 2
 }
+
+# by_worker: the sessions online of each worker of the server, in one line
+by_worker() {
+	"$LW_BUILD/lanewayctl" --socket "$LW_TMP/lanewayd.sock" --json status |
+		sed 's/.*"load":\[//; s/\].*//' | grep -o '"sessions_online":[0-9]*' |
+		cut -d : -f 2 | tr '\n' ' '
+}
+
+# sum NUMBER...
+sum() {
+	local n total=0
+	for n in "$@"; do total=$((total + n)); done
+	echo $total
+}
+
+# none_strayed: no worker had to hand anything over, and nothing was lost on the way
+none_strayed() {
+	local name
+	for name in handed_over handed_over_dropped handed_dropped inside_no_session \
+		unknown_datagrams; do
+		[ "$(counter lanewayd $name)" = 0 ] ||
+			{ echo "$name is $(counter lanewayd $name)"; return 1; }
+	done
+}
