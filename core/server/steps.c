@@ -84,7 +84,7 @@ bool lw_steps_full(const struct lw_sessions *s)
 	return s->n_lent == LW_STEPS_MAX;
 }
 
-static void refuse(struct lw_sessions *s, struct lw_tunnel *t)
+void lw_steps_turn_away(struct lw_sessions *s)
 {
 	lw_sessions_count(s, LW_SRV_HANDSHAKES_BUSY, 1);
 	if (lw_sessions_may_complain(s, &s->steps_told_us))
@@ -92,8 +92,6 @@ static void refuse(struct lw_sessions *s, struct lw_tunnel *t)
 		             "clients are turned away, since %u handshakes wait already: lower "
 		             "limits.handshakes, or use a P-256 key if it is another",
 		             LW_STEPS_MAX);
-	if (t->is_stream) /* what it has sent it will not send again */
-		lw_path_drop(&s->core->path, t);
 }
 
 void lw_steps_lend(struct lw_sessions *s, struct lw_tunnel *t)
@@ -102,7 +100,9 @@ void lw_steps_lend(struct lw_sessions *s, struct lw_tunnel *t)
 	int r;
 
 	if (l == NULL) {
-		refuse(s, t);
+		lw_steps_turn_away(s);
+		if (t->is_stream) /* what it has sent it will not send again */
+			lw_path_drop(&s->core->path, t);
 		return;
 	}
 	*l = (struct lw_lent){ .mail = { .deliver = come_back },

@@ -18,6 +18,9 @@ struct lw_lent;
 /* lw_steps_full() - as many are out as may be: nobody new is listened to */
 bool lw_steps_full(const struct lw_sessions *s);
 
+/* lw_steps_turn_away() - somebody is not served for that: counted, and told of */
+void lw_steps_turn_away(struct lw_sessions *s);
+
 /* lw_steps_lend() - LW_EVENT_STEP. What cannot be lent is counted: on UDP the peer sends again, a
  * connection ends */
 void lw_steps_lend(struct lw_sessions *s, struct lw_tunnel *t);

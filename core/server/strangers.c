@@ -147,7 +147,7 @@ static void serve_stranger(struct lw_sessions *s, struct lw_port *port, struct l
 		return;
 	}
 	if (lw_steps_full(s)) { /* it sends again */
-		lw_sessions_count(s, LW_SRV_HANDSHAKES_BUSY, 1);
+		lw_steps_turn_away(s);
 		return;
 	}
 	reply.minor = h.minor;

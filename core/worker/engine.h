@@ -15,8 +15,10 @@
 
 #define LW_ENGINE_INSTANCES 48u
 #define LW_ENGINE_WORKERS   255u /* one byte of a session's id names the worker */
-#define LW_HELPER_THREADS   2u
-#define LW_HELPER_QUEUE     1024u
+/* for what may block: while a hash is checked another login, or a module, is not kept waiting. More
+ * of them would take more of the processors from workers whenever many log in */
+#define LW_HELPER_THREADS 2u
+#define LW_HELPER_QUEUE   1024u
 
 struct lw_engine;
 

@@ -7,7 +7,10 @@
 struct lw_helpers;
 
 /**
- * lw_helpers_create() - threads for work that may block
+ * lw_helpers_create() - threads for work that may block, or that workers should not wait for
+ *
+ * They give way to all other threads of the process. Work that takes long and work that must be
+ * done soon want helpers of their own.
  *
  * @threads: how many, at least 1
  * @queue:   calls that may wait
