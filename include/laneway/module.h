@@ -137,7 +137,8 @@ struct lw_life_ops {
  *
  * It answers the number of a worker; what is no worker's number is left to the kernel's own choice.
  * For a peer without a session that of an outside answers the number of all workers plus that of
- * one, whose socket for strangers it means: if the module has such, they are bound behind the others.
+ * one, whose socket for strangers it means: if the module has such, they are bound behind the
+ * others.
  *
  * @insns:   outside: array of struct sock_filter (classic BPF)
  * @n:       how many
