@@ -136,8 +136,9 @@ struct lw_life_ops {
  * struct lw_steer - a program that brings packets to their owner's queue or socket
  *
  * It answers the number of a worker; what is no worker's number is left to the kernel's own choice.
- * That of an outside answers for peers without a session the number of workers and that of one: a
- * socket of that worker for strangers, bound after those of all workers, if the module has any.
+ * For a peer without a session that of an outside answers the number of all workers plus that of
+ * one, whose socket for strangers it means: if the module has such, they are bound behind the
+ * others.
  *
  * @insns:   outside: array of struct sock_filter (classic BPF)
  * @n:       how many
