@@ -292,10 +292,10 @@ void lw_surveys_end(struct lw_surveys *all)
 {
 	struct lw_err err = { .code = 0 };
 	int r = lw_err_set(&err, -ESHUTDOWN, "the daemon is ending");
+	struct lw_survey *next;
 
-	while (all->first != NULL) {
-		struct lw_survey *sv = all->first;
-
+	for (struct lw_survey *sv = all->first; sv != NULL; sv = next) {
+		next = sv->next;
 		lw_control_finish(&sv->late, r, &err);
 		destroy(sv);
 	}

@@ -118,7 +118,7 @@ static void drain_done__last_session_or_time__whichever_comes_first(void **state
 	assert_int_equal(lw_drain_look_us(&d, net_clock_us), 0);
 	/* without a time it does not end so */
 	(void)command("drain");
-	net_clock_us += 1000 * 86400 * LW_US_PER_S;
+	net_clock_us += UINT64_C(1000) * 86400 * LW_US_PER_S;
 	assert_false(lw_drain_done(&d, net_clock_us));
 	lw_sessions_close_all(&b->s);
 	assert_true(lw_drain_done(&d, net_clock_us));
