@@ -214,7 +214,7 @@ static int open_tunnel(struct lw_attempts *a, struct lw_attempt *at, struct lw_p
 
 	if (r == 0)
 		r = lw_tunnel_create(a->conf, &start, a->core->now_us, &t);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	lw_core_timed(&at->timed, t);
 	t->port = port;

@@ -8,10 +8,12 @@
 
 #define AT(member) LW_OPTION_AT(struct lw_client_options, member)
 /* a member of a section, counted from the section's own start */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the names of members take none */
 #define IN(section, member)                                                                        \
 	.offset = (uint32_t)(offsetof(struct lw_client_options, section.member) -                  \
 	                     offsetof(struct lw_client_options, section)),                         \
 	.size = (uint32_t)sizeof(((struct lw_client_options *)0)->section.member)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define SECOND 1000000LL
 

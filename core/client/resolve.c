@@ -158,7 +158,7 @@ int lw_resolve_start(const struct lw_client_server *servers, uint32_t n, struct 
 	error = copy_servers(r, servers, n);
 	if (error == 0)
 		error = lw_thread_start(&thread, resolve_main, r);
-	if (error < 0) {
+	if (error != 0) {
 		destroy(r);
 		return error;
 	}

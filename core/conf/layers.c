@@ -31,9 +31,13 @@ static void spell(char *dst, const char *prefix, const char *name, char separato
 	if (n > 0)
 		dst[n++] = separator;
 	for (const char *p = name; *p != '\0' && n + 1 < NAME_MAX_BYTES; p++) {
-		char ch = *p == '_' ? separator : *p;
+		char ch = *p;
 
-		dst[n++] = upper ? (char)toupper((unsigned char)ch) : ch;
+		if (ch == '_')
+			ch = separator;
+		if (upper)
+			ch = (char)toupper((unsigned char)ch);
+		dst[n++] = ch;
 	}
 	dst[n] = '\0';
 }

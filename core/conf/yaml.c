@@ -179,14 +179,14 @@ static int make_use(const struct reader *r, const struct lw_option *o, const yam
 	ret->path = path != NULL ? lw_conf_path(r->c, path) : NULL;
 	(void)snprintf(full, sizeof(full), "%s-%s", o->choices[0], name);
 	e = lw_loader_get(r->c->loader, full, ret->path, &ret->module, &err);
-	if (e < 0)
+	if (e != 0)
 		node_error(r, map, "%s: %s", o->name, err.text);
 	else
 		ret->opts = calloc(1, ret->module->options_size + 1);
 	if (e == 0)
 		e = ret->opts == NULL ? -ENOMEM
 		                      : lw_values_init(ret->module->options, ret->opts, &err);
-	if (e < 0)
+	if (e != 0)
 		free_use(ret);
 	return e;
 }

@@ -3,6 +3,7 @@
 
 #include "module/loader.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -309,6 +310,7 @@ static int load(struct lw_loader *l, const char *name, const char *file,
 		r = open_file(file, &m, &handle, err);
 		if (r < 0)
 			return r;
+		assert(m != NULL);
 		r = check_named(m, name, file, err);
 		if (r == 0 && keep(l, m, handle, file) < 0)
 			r = lw_err_set(err, -ENOMEM, "out of memory");

@@ -234,11 +234,13 @@ static enum lw_number_fault parse_int(const char *text, int64_t *ret)
 
 enum lw_number_fault lw_number_parse(const struct lw_option *o, const char *text, int64_t *ret)
 {
+	const struct unit_set *set = units_of(o);
+
 	if (o->type == LW_OPT_DURATION)
 		return parse_duration(text, ret);
-	if (o->type == LW_OPT_INT)
+	if (set->units == NULL)
 		return parse_int(text, ret);
-	return parse_amount(text, units_of(o)->units, ret);
+	return parse_amount(text, set->units, ret);
 }
 
 static void format_duration(int64_t v, char buf[LW_NUMBER_TEXT_MAX])

@@ -136,13 +136,15 @@ struct lw_path {
 	uint64_t merge_off_until_us[LW_GSO_RUN]; /* for each kind; relaxed readers, as of error */
 	int32_t merge_off_error[LW_GSO_RUN];     /* what the inside said, negative errno */
 	struct lw_batch *singles; /* single packets of rx, for filters that take no others */
-	uint32_t rx_cut;          /* packets of rx that were cut up */
 	struct lw_seg cutter;     /* of rx->pkt[rx_cut], where singles had no room */
+	uint32_t rx_cut;          /* packets of rx that were cut up */
 	bool cutter_open;
-	struct lw_batch *out; /* what is on its way to tunnels: rx, or singles */
-	uint32_t next;        /* packets of it that are gone */
-	struct lw_seg seg;    /* of out->pkt[next], where a tunnel had no room */
 	bool seg_open;
+	bool handed; /* what is looked at came from another worker: it goes no farther */
+	bool lane_told;
+	struct lw_batch *out; /* what is on its way to tunnels: rx, or singles */
+	struct lw_seg seg;    /* of out->pkt[next], where a tunnel had no room */
+	uint32_t next;        /* packets of out that are gone */
 	uint8_t *tcp_buf;
 	struct lw_out_record *record; /* lent to the sinks of streams */
 	struct lw_tunnel *dirty;      /* streams to flush */
@@ -152,8 +154,6 @@ struct lw_path {
 	struct lw_chunk_pool chunks;
 	struct lw_counters sessions;
 	struct lw_path_counters counters;
-	bool handed; /* what is looked at came from another worker: it goes no farther */
-	bool lane_told;
 	struct lw_lane_env lane; /* for the sessions; without a cipher there is no Expresslane */
 };
 

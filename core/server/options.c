@@ -8,10 +8,12 @@
 
 #define AT(member) LW_OPTION_AT(struct lw_server_options, member)
 /* a member of a section, counted from the section's own start */
+/* NOLINTBEGIN(bugprone-macro-parentheses): the names of members take none */
 #define IN(section, member)                                                                        \
 	.offset = (uint32_t)(offsetof(struct lw_server_options, section.member) -                  \
 	                     offsetof(struct lw_server_options, section)),                         \
 	.size = (uint32_t)sizeof(((struct lw_server_options *)0)->section.member)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const char *const kind_inside[] = { "inside", NULL };
 static const char *const kind_outside[] = { "outside", NULL };
@@ -85,7 +87,7 @@ static const struct lw_option limits[] = {
 	  .type = LW_OPT_DURATION,
 	  IN(limits, idle_us),
 	  .min = 10 * 1000000LL,
-	  .max = 365 * 86400 * 1000000LL },
+	  .max = 365LL * 86400 * 1000000 },
 	{ .name = NULL },
 };
 

@@ -161,7 +161,7 @@ static int accepted(void *role, struct lw_port *port, const struct lw_endpoint *
 	r = lw_tls_create(s->tls, LW_TLS_STREAM, 0, &tls);
 	if (r == 0)
 		r = lw_record_open(s, port, tls, ep, STREAM_MINOR, NULL, &t);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = lw_core_bind(s->core, port, ep->tag, t);
 	if (r < 0) {

@@ -126,6 +126,7 @@ struct lw_batch {
 };
 LW_ASSERT_SIZE(lw_batch, 56);
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): p is the name that the loop declares */
 #define LW_BATCH_FOREACH(p, b) for (struct lw_packet *p = (b)->pkt; p < (b)->pkt + (b)->n; p++)
 
 /**

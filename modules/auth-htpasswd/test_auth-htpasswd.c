@@ -320,7 +320,7 @@ static void create__user_named_twice__last_line_counts(void **state)
 
 static void create__many_users__each_is_found(void **state)
 {
-	char *text = malloc(1000 * 32);
+	char *text = malloc((size_t)1000 * 32);
 	size_t len = 0;
 	struct fixture f;
 
@@ -410,7 +410,7 @@ static void create__no_such_file_or_not_a_file__is_refused(void **state)
 	assert_non_null(strstr(f.err.text, "not a regular file"));
 	assert_int_equal(unlink(missing), 0);
 	write_users("");
-	assert_int_equal(truncate(path, 65 * 1024 * 1024), 0);
+	assert_int_equal(truncate(path, 65L * 1024 * 1024), 0);
 	assert_int_equal(create(&f, path), -EFBIG);
 }
 

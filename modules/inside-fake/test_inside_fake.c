@@ -164,8 +164,8 @@ static void recv__datagrams__are_packets_until_the_batch_is_full(void **state)
 	bed_init(&b);
 	start(&b, 1);
 	assert_int_equal(fake_recv(&b, 0), -EAGAIN);
-	for (char c = 'a'; c < 'a' + PACKETS; c++)
-		give(&b, b.socket, &c, 1);
+	for (int i = 0; i < PACKETS; i++)
+		give(&b, b.socket, &(char){ (char)('a' + i) }, 1);
 	give(&b, b.socket, "", 0);
 	assert_int_equal(fake_recv(&b, 0), 0);
 	assert_int_equal(b.batch->n, PACKETS);

@@ -329,12 +329,12 @@ static void send__runs_of_a_batch__leave_in_one_call(void **state)
 	for (uint32_t i = 0; i < UDP_TX_BURST; i++) {
 		eps[i % 4] = peer;
 		eps[i % 4].tos = (uint8_t)(i % 4 * 4);
-		bed_add_run(&bed, &eps[i % 4], i * 300, 300, (uint16_t)(100 + i / 4 % 3));
+		bed_add_run(&bed, &eps[i % 4], (uint64_t)i * 300, 300, (uint16_t)(100 + i / 4 % 3));
 	}
 	assert_int_equal(bed_send_batch(&bed, &done), 0);
 	assert_int_equal(wrap_tx.calls, 1);
 	for (uint32_t i = 0; i < UDP_TX_BURST; i++)
-		bed_expect(bed.peer, i * 300, 300, (uint16_t)(100 + i / 4 % 3));
+		bed_expect(bed.peer, (uint64_t)i * 300, 300, (uint16_t)(100 + i / 4 % 3));
 	bed_stop(&bed);
 }
 

@@ -240,7 +240,7 @@ static void too_large_for_the_device(const char *right, uint16_t fits)
 	assert_int_equal(bed_counter(&pr.client, "send_runs_refused"), 1);
 	lw_batch_reset(pr.client.b);
 	for (uint32_t i = 0; i < 10; i++)
-		bed_add_run(&pr.client, &pr.ep, pr.at + i * (fits + 1u), fits + 1u, 0);
+		bed_add_run(&pr.client, &pr.ep, pr.at + (size_t)i * (fits + 1u), fits + 1u, 0);
 	assert_int_equal(bed_send_batch(&pr.client, &(uint32_t){ 0 }), 0);
 	assert_int_equal(pair_expect(&pr, len, fits + 1), 10);
 	assert_int_equal(pair_send(&pr, 10u * fits, fits), 0);

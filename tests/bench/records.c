@@ -22,7 +22,7 @@
 #define ROUNDS      15u
 #define ROUND_NS    6e6 /* writing and reading together */
 #define PIECES_MAX  64u
-#define WIRE_BYTES  (PIECES_MAX * 17000u)
+#define WIRE_BYTES  ((size_t)PIECES_MAX * 17000)
 #define WARM_UP     256u /* records, until a module has the keys */
 #define ENGINES_MAX 8u
 

@@ -163,7 +163,7 @@ int load_hello(struct load *l, uint8_t *buf, uint32_t cap)
 
 	if (r == 0)
 		r = lw_tunnel_create(&l->conf, &start, l->now_us, &t);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = lw_tunnel_begin(t, l->now_us, &k);
 	if (r == 0 && (l->wire.n == 0 || l->wire.pkt[0].len > cap))

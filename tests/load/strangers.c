@@ -134,7 +134,7 @@ static void *stranger_main(void *arg)
 {
 	struct load_stranger_thread *s = arg;
 	struct load_strangers *c = s->counts;
-	const struct timespec pause = { .tv_nsec = PAUSE_US * 1000 };
+	const struct timespec pause = { .tv_nsec = PAUSE_US * 1000L };
 	uint64_t began = lw_clock_us();
 
 	while (__atomic_load_n(&s->stop, __ATOMIC_RELAXED) == 0) {

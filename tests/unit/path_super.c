@@ -63,7 +63,7 @@ void push_super(struct path_bed *b, const struct bed_peer *to, uint32_t n, uint3
 	bed_tcp_packet(buf, len, server ? BED_HOST : BED_TUN, server ? to->address : BED_HOST, SEQ,
 	               'x');
 	for (uint32_t i = 0; i < n; i++)
-		memset(buf + HEADERS + i * MSS, mark_of(i), i + 1 < n ? MSS : last);
+		memset(buf + HEADERS + (size_t)i * MSS, mark_of(i), i + 1 < n ? MSS : last);
 	(void)bed_push(&b->inside_in, buf, len);
 }
 

@@ -17,8 +17,8 @@ static void siphash__paper_vectors__match(void **state)
 	uint8_t in[15];
 
 	(void)state;
-	for (uint8_t i = 0; i < sizeof(in); i++)
-		in[i] = i;
+	for (size_t i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)i;
 	assert_true(lw_siphash(key, in, 15) == 0xa129ca6149be45e5u);
 	assert_true(lw_siphash(key, in, 0) == 0x726fdb47dd0e0e31u);
 }

@@ -12,7 +12,7 @@
 #include "control/control.h"
 #include "unit/test.h"
 
-#define BIG 300000
+#define BIG 300000ul
 
 static char dir[] = "/tmp/lw-control-XXXXXX";
 static char path[64];

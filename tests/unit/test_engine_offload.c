@@ -242,7 +242,7 @@ static void offload_text__long_reasons__are_cut(void **state)
 	}
 	memset(text, 'y', sizeof(text));
 	(void)lw_offload_text(b->in[2], text);
-	assert_true(strlen(text) > 5 * (LW_WHY_MAX - 1));
+	assert_true(strlen(text) > 5ul * (LW_WHY_MAX - 1));
 	assert_true(strlen(text) < LW_OFFLOAD_TEXT_MAX);
 	assert_int_equal(text[LW_OFFLOAD_TEXT_MAX], 'y');
 	assert_int_equal(text[strlen(text) - 1], ')'); /* five of them fit */

@@ -74,7 +74,7 @@ static void l4__header_lengths__are_bounded_by_the_packet(void **state)
 	assert_int_equal(l4(bytes, 33, &proto), 20);
 	assert_int_equal(proto, 17);
 	assert_int_equal(l4(bytes, 20, &proto), 20);
-	for (unsigned words = 0; words < 16; words++) {
+	for (size_t words = 0; words < 16; words++) {
 		bytes[0] = (uint8_t)(0x40 | words);
 		for (size_t len = 20; len <= sizeof(bytes); len++)
 			assert_int_equal(l4(bytes, len, &proto),

@@ -250,7 +250,7 @@ static uint32_t pseudo_header(const uint8_t *ip, uint32_t len, size_t l4)
 /* fills in all checksums; the transport one is a sum only, if partial */
 static void complete(uint8_t *ip, uint32_t len, bool partial)
 {
-	size_t l4 = (ip[0] & 15u) * 4;
+	size_t l4 = (ip[0] & 15ul) * 4;
 	size_t field = l4 + (ip[9] == 6 ? 16 : 6);
 	uint32_t total = pseudo_header(ip, len, l4);
 	uint16_t check;

@@ -100,7 +100,7 @@ static bool make(struct bed *t, uint32_t session, uint32_t n, uint32_t last, uin
 	if (p == NULL)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
-		uint8_t *d = lw_packet_data(p) + i * LEN;
+		uint8_t *d = lw_packet_data(p) + (size_t)i * LEN;
 
 		lw_store32(d, session);
 		lw_store32(d + 4, t->made[session]++);

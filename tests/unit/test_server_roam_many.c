@@ -528,7 +528,7 @@ static void many__roam_rotate_lose_reorder_double__each_keeps_its_session(void *
 		used[round > 0] = mallinfo2().uordblks;
 		/* after the first round every session has all that it ever needs */
 		if (round > 1)
-			assert_true(used[1] < used[0] + (64u << 10) * round);
+			assert_true(used[1] < used[0] + (64ul << 10) * round);
 	}
 	check_that_much_happened();
 	end_all();

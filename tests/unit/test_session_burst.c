@@ -6,7 +6,7 @@
 #include "session/burst.h"
 #include "unit/test.h"
 
-#define MS      1000u
+#define MS      1000ul
 #define SECOND  1000000ull
 #define MSS     1348u
 #define SEGS    30u /* of a superpacket: one each millisecond are 324 Mbit/s */

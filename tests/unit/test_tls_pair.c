@@ -301,6 +301,7 @@ static bool happen(struct pair *p, uint64_t until_us)
 	} else {
 		struct pair_dgram *d = p->queue[i];
 
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): the queue is one of pointers */
 		memmove(&p->queue[i], &p->queue[i + 1], (p->n - i - 1) * sizeof(*p->queue));
 		p->n--;
 		if (p->end[d->to].error == 0)

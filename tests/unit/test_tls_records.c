@@ -266,7 +266,7 @@ static void sessions__hundreds_alternately__each_has_its_keys(void **state)
 	}
 	for (int side = 0; side < 2; side++) {
 		assert_int_equal(counts(side).keys, 2 * SESSIONS);
-		assert_true(counts(side).sealed >= 5u * SESSIONS);
+		assert_true(counts(side).sealed >= 5ul * SESSIONS);
 	}
 	for (unsigned i = 0; i < SESSIONS; i++)
 		pair_close(p[i]);

@@ -18,7 +18,7 @@ static const struct lw_success example = {
 static int decode_with(unsigned field, const void *text, uint8_t *bytes, struct lw_frame *ret_f)
 {
 	assert_int_equal(hex_read(HEX_SUCCESS, bytes, LEN), LEN);
-	memcpy(bytes + 1 + 24u * field, text, 24);
+	memcpy(bytes + 1 + (size_t)24 * field, text, 24);
 	return lw_frame_decode(bytes, LEN, ret_f);
 }
 

@@ -546,7 +546,7 @@ static void let_run(struct bed *b)
 	struct stop stops[2];
 
 	must(b, lw_engine_start(&b->engine, &b->err));
-	while (sum(b) < 2 * KINDS * FLOOD && lw_clock_us() < end)
+	while (sum(b) < 2ul * KINDS * FLOOD && lw_clock_us() < end)
 		(void)sched_yield();
 	for (uint32_t w = 0; w < 2; w++) {
 		stops[w] = (struct stop){ .mail = { .deliver = stop_core },

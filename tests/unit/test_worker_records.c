@@ -187,11 +187,21 @@ static void choose__no_cipher__wolfssl(void **state)
 	assert_null(engine.cores[0].records);
 }
 
+/* for tests of a module that is faster than wolfSSL */
+static void skip_where_only_ours_is_slow(void)
+{
+#ifdef __SANITIZE_THREAD__
+	print_message("ThreadSanitizer slows the module down, but not the library\n");
+	skip();
+#endif
+}
+
 static void choose__fast_module__taken(void **state)
 {
 	char line[1024];
 
 	(void)state;
+	skip_where_only_ours_is_slow();
 	use(&by_heart);
 	choose(line, sizeof(line));
 	assert_has(line, "AES-256-GCM records by cipher-heart; ns to seal and to open 1350 bytes: "
@@ -294,6 +304,7 @@ static void engine__worker_runs__uses_what_was_chosen(void **state)
 	uint64_t n[3] = { 0 };
 
 	(void)state;
+	skip_where_only_ours_is_slow();
 	use(&by_heart);
 	assert_int_equal(sem_init(&a.done, 0, 0), 0);
 	assert_int_equal(lw_path_init(&engine.cores[0].path, 16), 0);
