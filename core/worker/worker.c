@@ -355,12 +355,28 @@ static bool serve_list(struct lw_core *c, struct lw_ready *list)
 	return any;
 }
 
+/* Of all workers: one that is idle may share its processor with those who wait for a busy one. */
+static uint64_t busy_until(const struct lw_core *c)
+{
+	uint64_t until = c->busy_until_us;
+
+	for (uint32_t i = 0; i < c->n_peers; i++) {
+		uint64_t us = __atomic_load_n(&c->peers[i].busy_until_us, __ATOMIC_RELAXED);
+
+		until = us > until ? us : until;
+	}
+	return until;
+}
+
 /* When strangers are served next, if there are any. */
 static uint64_t strangers_turn(const struct lw_core *c)
 {
+	uint64_t until;
+
 	if (c->strangers.first == NULL)
 		return UINT64_MAX;
-	return c->strangers_at_us < c->busy_until_us ? c->strangers_at_us : c->busy_until_us;
+	until = busy_until(c);
+	return c->strangers_at_us < until ? c->strangers_at_us : until;
 }
 
 static void serve_strangers(struct lw_core *c)
@@ -372,7 +388,7 @@ static void serve_strangers(struct lw_core *c)
 		return;
 	/* of the processor's time: they do not wait for what others took from us meanwhile */
 	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID);
-	c->few_strangers = now < c->busy_until_us;
+	c->few_strangers = now < busy_until(c);
 	(void)serve_list(c, &c->strangers);
 	c->few_strangers = false;
 	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID) - spent;
@@ -383,7 +399,7 @@ static void serve_ready(struct lw_core *c)
 {
 	c->round++;
 	if (serve_list(c, &c->ready))
-		c->busy_until_us = c->now_us + BUSY_US;
+		__atomic_store_n(&c->busy_until_us, c->now_us + BUSY_US, __ATOMIC_RELAXED);
 	if (c->strangers.first != NULL)
 		serve_strangers(c);
 }

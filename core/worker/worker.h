@@ -4,8 +4,8 @@
  * time, read the mailbox, one batch of each ready descriptor, of strangers too if it is their turn,
  * due timers.
  *
- * Strangers cost much and may be many, so they come after sessions and get a tenth of the time of a
- * worker that has had sessions to serve lately. Any other serves them all the time.
+ * Strangers cost much and may be many, so they come after sessions and get a tenth of a worker's
+ * time while any worker has had sessions to serve lately, else all of it.
  */
 #ifndef LW_WORKER_WORKER_H
 #define LW_WORKER_WORKER_H
@@ -68,7 +68,7 @@ struct lw_core {
 	struct lw_ready ready;
 	struct lw_ready strangers; /* the same where LW_TAG_STRANGERS is set */
 	uint64_t strangers_at_us;  /* not before, while busy */
-	uint64_t busy_until_us;    /* others were served lately */
+	uint64_t busy_until_us;    /* others were served lately; other workers read it, relaxed */
 	uint64_t round;            /* number of the present one */
 	int epfd;
 	int failed; /* why the loop ended by itself, negative errno */

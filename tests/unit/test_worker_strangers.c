@@ -149,6 +149,30 @@ static void strangers__session_comes_between__wait_for_their_turn(void **state)
 	wb_destroy(b);
 }
 
+/* They may share a processor. */
+static void strangers__another_worker_is_busy__a_tenth_here_too(void **state)
+{
+	static struct lw_core peers[2];
+	struct worker_bed *b = begin();
+
+	(void)state;
+	wb_write(b, open_strangers(b), 9);
+	b->core.peers = peers;
+	b->core.n_peers = 2;
+	peers[1].busy_until_us = clock_us + 5 * LW_US_PER_MS;
+	assert_string_equal(wb_round(b), "?0 ");
+	assert_int_equal(few, 1);
+	assert_string_equal(wb_round(b), "");
+	clock_us += 9 * COST_US;
+	assert_string_equal(wb_round(b), "?0 ");
+	assert_string_equal(wb_round(b), "");
+	clock_us += 5 * LW_US_PER_MS;
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(wb_round(b), "?0 ");
+	assert_int_equal(few, 2);
+	wb_destroy(b);
+}
+
 /* A flood must not wake a worker for each datagram that it will not look at. */
 static void strangers__more_come_while_they_wait__nobody_is_woken(void **state)
 {
@@ -240,6 +264,7 @@ int main(void)
 		cmocka_unit_test(strangers__came_first__served_behind_all_others),
 		cmocka_unit_test(strangers__worker_is_busy__a_tenth_of_its_time),
 		cmocka_unit_test(strangers__session_comes_between__wait_for_their_turn),
+		cmocka_unit_test(strangers__another_worker_is_busy__a_tenth_here_too),
 		cmocka_unit_test(strangers__more_come_while_they_wait__nobody_is_woken),
 		cmocka_unit_test(strangers__sessions_are_silent_again__served_all_the_time),
 		cmocka_unit_test(strangers__processor_was_away__is_not_held_against_them),
