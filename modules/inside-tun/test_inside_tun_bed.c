@@ -305,6 +305,7 @@ void bed_bring_up6(const char *name, uint8_t n)
 		struct in6_addr addr;
 		uint32_t prefix;
 		int index;
+		uint8_t rest[sizeof(struct ifreq)]; /* valgrind takes all of it for an ifreq */
 	} q = { .addr = { .s6_addr = { [0] = 0xfd, [3] = n, [15] = 1 } },
 		.prefix = 64,
 		.index = (int)if_nametoindex(name) };

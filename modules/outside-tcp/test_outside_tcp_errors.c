@@ -174,6 +174,7 @@ static void accept__no_free_slot__third_waits_for_the_end_of_one(void **state)
 /* The same by the kernel's own limit: one failing call per edge, no more until something ends. */
 static void accept__out_of_descriptors__paused_not_repeated(void **state)
 {
+	const char *preload = getenv("LD_PRELOAD");
 	struct rlimit was;
 	struct rlimit low;
 	struct lw_endpoint ep[2];
@@ -182,6 +183,10 @@ static void accept__out_of_descriptors__paused_not_repeated(void **state)
 	int next;
 
 	(void)state;
+	if (preload != NULL && strstr(preload, "vgpreload") != NULL) {
+		print_message("valgrind has a limit of its own, which closes what was accepted\n");
+		skip();
+	}
 	bed_start(&bed, "127.0.0.1", 1);
 	peer[0] = bed_call(&bed, "127.0.0.1");
 	assert_int_equal(bed_event(2000), 0);
