@@ -283,7 +283,7 @@ for program in lanewayd tests/load/load tests/bench/wheel modules/.libs/auth-any
 	[ -e "$LW_BUILD/$program" ] || bail "$LW_BUILD/$program is not built"
 done
 machine_facts
-fact workers 1
+fact workers auto
 load_path
 laneway_keys bench
 before=$(ticks)
