@@ -372,6 +372,7 @@ static void make_sessions(struct bed *b, const struct bed_plan *plan)
 	make_common(b, plan);
 	if (lw_sessions_init(&b->s, 0, b->engine.cores, &b->common, &err) < 0)
 		fail_msg("%s", err.text);
+	memset(b->s.limits.key, 0, sizeof(b->s.limits.key)); /* the same sources share each time */
 	for (uint32_t i = 0; i < BED_BACKENDS && b->backends[i].use.inst != NULL; i++) {
 		b->s.auth.backends[i].ops = &backend_ops;
 		b->s.auth.backends[i].inst = &b->backends[i];

@@ -206,6 +206,8 @@ static void make_end(struct bw *b, uint32_t i)
 	e->face.addr = e->udp.listen[0] = lw_addr_ipv4(BED_SERVER + i, BED_PORT);
 	e->udp.n_listen = 1;
 	must(lw_sessions_init(&e->s, i, bw_core(b, i), &b->common, &err), &err);
+	/* the same sources share each time */
+	memset(e->s.limits.key, 0, sizeof(e->s.limits.key));
 	e->s.auth.backends[0].ops = &auth_ops;
 	e->s.auth.backends[0].inst = b;
 	e->s.auth.n_backends = 1;
