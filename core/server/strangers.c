@@ -110,6 +110,7 @@ static void begin_udp(struct lw_sessions *s, struct lw_port *port, struct lw_tls
 		lw_tls_destroy(tls);
 		return;
 	}
+	s->core->strangers_welcome = true;
 	if (lw_record_open(s, port, tls, dgram->endpoint, minor, older, &t) < 0)
 		return;
 

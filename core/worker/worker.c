@@ -20,7 +20,7 @@
 /* longest wait of a round */
 #define WAIT_MAX_US (60 * LW_US_PER_S)
 /* how many times as long as strangers took they wait for the next turn of a busy worker */
-#define STRANGERS_WAIT 9
+#define STRANGERS_WAIT 19
 /* A worker is busy for so long after it has served anybody else. What it does between two batches
  * of a session is not free: peers and the rest of the system may wait for the processor. */
 #define BUSY_US (10 * LW_US_PER_MS)
@@ -389,9 +389,12 @@ static void serve_strangers(struct lw_core *c)
 	/* of the processor's time: they do not wait for what others took from us meanwhile */
 	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID);
 	c->few_strangers = now < busy_until(c);
+	c->strangers_welcome = false;
 	(void)serve_list(c, &c->strangers);
 	c->few_strangers = false;
 	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID) - spent;
+	if (c->strangers_welcome)
+		spent = 0; /* there are peers among them, whose number is limited elsewhere */
 	c->strangers_at_us = lw_clock_us() + STRANGERS_WAIT * spent;
 }
 

@@ -4,8 +4,8 @@
  * time, read the mailbox, one batch of each ready descriptor, of strangers too if it is their turn,
  * due timers.
  *
- * Strangers cost much and may be many, so they come after sessions and get a tenth of a worker's
- * time while any worker has had sessions to serve lately, else all of it.
+ * Strangers cost much and may be many, so they come after sessions and get a twentieth of a
+ * worker's time while any worker has had sessions to serve lately, else all of it.
  */
 #ifndef LW_WORKER_WORKER_H
 #define LW_WORKER_WORKER_H
@@ -73,7 +73,8 @@ struct lw_core {
 	int epfd;
 	int failed; /* why the loop ended by itself, negative errno */
 	bool stop;
-	bool few_strangers; /* it is their turn, and to be a short one; on its thread */
+	bool few_strangers;     /* it is their turn, and to be a short one; on its thread */
+	bool strangers_welcome; /* set by the role: one of this turn may begin a session */
 	bool started;
 	bool waits_in_ms;      /* the kernel cannot do better */
 	struct lw_core *peers; /* all workers, this one too; NULL: it is alone */

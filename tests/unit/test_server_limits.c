@@ -432,6 +432,10 @@ static void server__strangers_while_busy__a_few_a_batch(void **state)
 	assert_int_equal(bed_counter(b, LW_SRV_HELLOS), 40 + LW_STRANGERS_WHEN_BUSY);
 	assert_int_equal(bed_counter(b, LW_SRV_HELLOS_DROPPED), 40 - LW_STRANGERS_WHEN_BUSY);
 	assert_int_equal(net.nowhere, 40 + LW_STRANGERS_WHEN_BUSY);
+	assert_false(b->engine.cores->strangers_welcome);
+	peer_destroy(p);
+	p = bed_online(b, HOME + 3, 1, false);
+	assert_true(b->engine.cores->strangers_welcome);
 	peer_destroy(p);
 	bed_destroy(b);
 }

@@ -97,8 +97,9 @@ static void strangers__came_first__served_behind_all_others(void **state)
 	wb_destroy(b);
 }
 
-/* Whoever has sessions to serve all the time spends a tenth of it on strangers, however many. */
-static void strangers__worker_is_busy__a_tenth_of_its_time(void **state)
+/* Whoever has sessions to serve all the time spends a twentieth of it on strangers, however many.
+ */
+static void strangers__worker_is_busy__a_twentieth_of_its_time(void **state)
 {
 	(void)state;
 	for (uint32_t n = 1; n <= 3; n++) {
@@ -114,7 +115,7 @@ static void strangers__worker_is_busy__a_tenth_of_its_time(void **state)
 		b->socks[n].on_serve = cost_of_session;
 		while (clock_us < from + LW_US_PER_S)
 			(void)wb_round(b);
-		assert_in_range(strangers_us * 1000 / (clock_us - from), 95, 101);
+		assert_in_range(strangers_us * 1000 / (clock_us - from), 47, 51);
 		assert_int_equal(few * COST_US, strangers_us);
 		wb_destroy(b);
 	}
@@ -139,7 +140,7 @@ static void strangers__session_comes_between__wait_for_their_turn(void **state)
 	wb_write(b, 1, 1);
 	assert_string_equal(wb_round(b), "u1 ");
 	assert_string_equal(wb_round(b), "u1 "); /* finds nothing */
-	clock_us += 9 * COST_US - 1;
+	clock_us += 19 * COST_US - 1;
 	assert_string_equal(wb_round(b), "");
 	assert_int_equal(wait_of(b), 1000); /* rounded up; they are why it ends so soon */
 	clock_us += 1;
@@ -149,8 +150,39 @@ static void strangers__session_comes_between__wait_for_their_turn(void **state)
 	wb_destroy(b);
 }
 
+static void cost_of_peer(struct worker_bed *b, uint32_t tag)
+{
+	cost(b, tag);
+	b->core.strangers_welcome = true;
+}
+
+/* Who comes in is no flood, and pays for those of the same turn: the next one is not put off. */
+static void strangers__one_comes_in__the_next_turn_is_at_once(void **state)
+{
+	struct worker_bed *b = begin();
+	uint32_t tag = open_strangers(b);
+
+	(void)state;
+	b->socks[tag].answer = WB_MORE;
+	wb_write(b, tag, 9);
+	(void)wb_open(b, b->udp);
+	wb_write(b, 1, 1);
+	b->socks[1].answer = WB_MORE;
+	b->socks[1].on_serve = cost_of_session;
+	assert_string_equal(wb_round(b), "u1 ?0 ");
+	assert_string_equal(wb_round(b), "u1 ");
+	clock_us += 19 * COST_US;
+	b->socks[tag].on_serve = cost_of_peer;
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(wb_round(b), "u1 ?0 ");
+	b->socks[tag].on_serve = cost;
+	assert_string_equal(wb_round(b), "u1 ?0 ");
+	assert_string_equal(wb_round(b), "u1 ");
+	wb_destroy(b);
+}
+
 /* They may share a processor. */
-static void strangers__another_worker_is_busy__a_tenth_here_too(void **state)
+static void strangers__another_worker_is_busy__a_twentieth_here_too(void **state)
 {
 	static struct lw_core peers[2];
 	struct worker_bed *b = begin();
@@ -163,7 +195,7 @@ static void strangers__another_worker_is_busy__a_tenth_here_too(void **state)
 	assert_string_equal(wb_round(b), "?0 ");
 	assert_int_equal(few, 1);
 	assert_string_equal(wb_round(b), "");
-	clock_us += 9 * COST_US;
+	clock_us += 19 * COST_US;
 	assert_string_equal(wb_round(b), "?0 ");
 	assert_string_equal(wb_round(b), "");
 	clock_us += 5 * LW_US_PER_MS;
@@ -189,10 +221,10 @@ static void strangers__more_come_while_they_wait__nobody_is_woken(void **state)
 		assert_string_equal(wb_round(b), "");
 		assert_int_equal(wb_calls.n_events, 0);
 	}
-	clock_us += 9 * COST_US;
+	clock_us += 19 * COST_US;
 	for (int i = 0; i < 4; i++) {
 		assert_string_equal(wb_round(b), "?0 "); /* the last time nothing is left */
-		clock_us += 9 * COST_US;
+		clock_us += 19 * COST_US;
 	}
 	wb_write(b, tag, 1);
 	assert_string_equal(wb_round(b), "?0 ");
@@ -229,7 +261,7 @@ static void strangers__processor_was_away__is_not_held_against_them(void **state
 	wb_write(b, tag, 9);
 	wb_write(b, wb_open(b, b->udp), 9);
 	assert_string_equal(wb_round(b), "u1 ?0 ");
-	clock_us += 9 * COST_US - 1;
+	clock_us += 19 * COST_US - 1;
 	assert_string_equal(wb_round(b), "u1 ");
 	clock_us += 1;
 	assert_string_equal(wb_round(b), "u1 ?0 ");
@@ -262,9 +294,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(strangers__nobody_else__served_all_the_time),
 		cmocka_unit_test(strangers__came_first__served_behind_all_others),
-		cmocka_unit_test(strangers__worker_is_busy__a_tenth_of_its_time),
+		cmocka_unit_test(strangers__worker_is_busy__a_twentieth_of_its_time),
 		cmocka_unit_test(strangers__session_comes_between__wait_for_their_turn),
-		cmocka_unit_test(strangers__another_worker_is_busy__a_tenth_here_too),
+		cmocka_unit_test(strangers__one_comes_in__the_next_turn_is_at_once),
+		cmocka_unit_test(strangers__another_worker_is_busy__a_twentieth_here_too),
 		cmocka_unit_test(strangers__more_come_while_they_wait__nobody_is_woken),
 		cmocka_unit_test(strangers__sessions_are_silent_again__served_all_the_time),
 		cmocka_unit_test(strangers__processor_was_away__is_not_held_against_them),
