@@ -43,13 +43,24 @@ done
 
 # held_group: the control group of the held server, v1 or v2; fails where the kernel has none
 held_group() {
-	if [ -e /sys/fs/cgroup/cpu/cpu.cfs_quota_us ]; then
-		echo /sys/fs/cgroup/cpu/laneway-bench
-	elif grep -qsw cpu /sys/fs/cgroup/cgroup.subtree_control; then
+	local at
+	for at in /sys/fs/cgroup/cpu "$LW_TMP/groups"; do
+		[ -e "$at/cpu.cfs_quota_us" ] || continue
+		echo "$at/laneway-bench"
+		return
+	done
+	if grep -qsw cpu /sys/fs/cgroup/cgroup.subtree_control; then
 		echo /sys/fs/cgroup/laneway-bench
 	else
 		return 1
 	fi
+}
+
+# find_groups: where nobody has mounted them, as in a bare Debian, that is done here
+find_groups() {
+	held_group >/dev/null && return
+	mkdir "$LW_TMP/groups" && mount -t cgroup -o cpu cgroup "$LW_TMP/groups" && return
+	say "this kernel has no control groups that could hold the server"
 }
 
 # hold WORKERS PID: the kernel gives it HELD of a processor for each worker. When that is used up it
@@ -69,7 +80,8 @@ hold() {
 # let_go: when the held server has ended
 let_go() {
 	local group
-	group=$(held_group) && [ -d "$group" ] && rmdir "$group"
+	group=$(held_group) || return 0
+	[ ! -d "$group" ] || rmdir "$group"
 }
 
 # processors: `ticks`, those of them in which the kernel worked for no process in particular, and
@@ -108,8 +120,6 @@ one_server() {
 	for direction in down up; do one_flow "$1" no $direction || return 1; done
 	if hold "$1" "$server"; then
 		for direction in down up; do one_flow "$1" $HELD $direction || return 1; done
-	else
-		say "  this kernel has no control groups that could hold the server"
 	fi
 	end_all
 	let_go
@@ -164,6 +174,7 @@ finish() {
 	local status=$?
 	end_all
 	let_go
+	[ ! -e "$LW_TMP/groups/tasks" ] || umount "$LW_TMP/groups"
 	box_end "$status"
 }
 trap finish EXIT
@@ -172,6 +183,7 @@ machine_facts
 fact congestion "inner and outer: $CONGESTION"
 fact held "the server to $HELD of a processor for each worker, by its control group"
 fact open "throughput, where the workers had not nearly all that they may have: they were not the limit"
+find_groups
 veth_path
 laneway_keys bench
 many_path "$clients" || bail "no path for $clients clients"
@@ -189,7 +201,7 @@ columns workers clients direction held repeats gbps gbps_least gbps_most server_
 	other_share idle_share softirq_share
 for held in no $HELD; do
 	for direction in down up; do
-		for workers in 1 2; do worker_row $workers $held $direction; done
+		for workers in 1 2; do worker_row $workers "$held" $direction; done
 	done
 done
 for direction in down up; do
