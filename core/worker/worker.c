@@ -4,8 +4,6 @@
 #include "worker/worker.h"
 
 #include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,6 +11,7 @@
 #include "base/clock.h"
 #include "tls/records.h"
 #include "worker/thread.h"
+#include "worker/watch.h"
 
 #define EVENTS_PER_ROUND 64
 /* connections taken from one listener in one round */
@@ -24,195 +23,6 @@
 /* A worker is busy for so long after it has served anybody else. What it does between two batches
  * of a session is not free: peers and the rest of the system may wait for the processor. */
 #define BUSY_US (10 * LW_US_PER_MS)
-
-/* how a module names what it watches */
-struct tag_key {
-	uint32_t attach;
-	uint32_t tag;
-};
-
-/* a watched descriptor */
-struct lw_watch {
-	struct lw_hash_node fd_node;
-	struct lw_hash_node tag_node;
-	struct tag_key key;
-	int fd;
-	bool ready;
-	uint64_t round;        /* in which it became ready */
-	bool writing;          /* EPOLLOUT is armed */
-	bool gone;             /* unwatched in this round */
-	struct lw_watch *next; /* ready, or gone */
-	struct lw_attach *attach;
-	struct lw_tunnel *tunnel; /* TCP connections */
-};
-
-#define KEY_OFFSET(key, node)                                                                      \
-	((ptrdiff_t)offsetof(struct lw_watch, key) - (ptrdiff_t)offsetof(struct lw_watch, node))
-
-/* --- who is ready --- */
-
-static bool has_strangers(const struct lw_watch *w)
-{
-	return (w->key.tag & LW_TAG_STRANGERS) != 0 && w->attach->kind == LW_ATTACH_PORT;
-}
-
-static struct lw_ready *ready_of(struct lw_core *c, const struct lw_watch *w)
-{
-	return has_strangers(w) ? &c->strangers : &c->ready;
-}
-
-static void make_ready(struct lw_core *c, struct lw_watch *w)
-{
-	struct lw_ready *list = ready_of(c, w);
-
-	if (w->ready)
-		return;
-	w->ready = true;
-	w->round = c->round;
-	w->next = NULL;
-	if (list->last != NULL)
-		list->last->next = w;
-	else
-		list->first = w;
-	list->last = w;
-}
-
-static struct lw_watch *pop_ready(struct lw_ready *list)
-{
-	struct lw_watch *w = list->first;
-
-	list->first = w->next;
-	if (list->first == NULL)
-		list->last = NULL;
-	w->ready = false;
-	return w;
-}
-
-static void forget_ready(struct lw_core *c, struct lw_watch *gone)
-{
-	struct lw_ready *list = ready_of(c, gone);
-	struct lw_watch *before = NULL;
-
-	for (struct lw_watch *w = list->first; w != gone; w = w->next)
-		before = w;
-	if (before != NULL)
-		before->next = gone->next;
-	else
-		list->first = gone->next;
-	if (list->last == gone)
-		list->last = before;
-	gone->ready = false;
-}
-
-static void make_inside_ready(struct lw_core *c)
-{
-	for (size_t i = 0; i <= c->by_fd.mask; i++) {
-		for (struct lw_hash_node *n = c->by_fd.slots[i]; n != NULL; n = n->next) {
-			struct lw_watch *w = lw_hash_owner(n, struct lw_watch, fd_node);
-
-			if (w->attach->kind == LW_ATTACH_INSIDE)
-				make_ready(c, w);
-		}
-	}
-}
-
-/* --- watches --- */
-
-/* While strangers wait for their turn more of them wake nobody: they are armed again when it is
- * over. */
-static int arm(struct lw_core *c, struct lw_watch *w, int op, bool writing)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
-
-	if (has_strangers(w))
-		ev.events |= EPOLLONESHOT;
-	if (writing)
-		ev.events |= EPOLLOUT;
-	ev.data.ptr = w;
-	w->writing = writing;
-	return epoll_ctl(c->epfd, op, w->fd, &ev) == 0 ? 0 : -errno;
-}
-
-int lw_core_watch(struct lw_attach *a, int fd, uint32_t tag)
-{
-	struct lw_core *c = a->core;
-	struct lw_watch *w;
-	int r;
-
-	if (lw_hash_find(&c->by_fd, &fd) != NULL)
-		return -EEXIST;
-	w = calloc(1, sizeof(*w));
-	if (w == NULL)
-		return -ENOMEM;
-	w->attach = a;
-	w->fd = fd;
-	w->key = (struct tag_key){ .attach = a->index, .tag = tag };
-	r = arm(c, w, EPOLL_CTL_ADD, false);
-	if (r < 0) {
-		free(w);
-		return r;
-	}
-	lw_hash_add(&c->by_fd, &w->fd_node);
-	lw_hash_add(&c->by_tag, &w->tag_node);
-	return 0;
-}
-
-void lw_core_unwatch(struct lw_attach *a, int fd)
-{
-	struct lw_core *c = a->core;
-	struct lw_hash_node *node = lw_hash_find(&c->by_fd, &fd);
-	struct lw_watch *w;
-
-	if (node == NULL)
-		return;
-	w = lw_hash_owner(node, struct lw_watch, fd_node);
-	(void)epoll_ctl(c->epfd, EPOLL_CTL_DEL, fd, NULL);
-	lw_hash_remove(&c->by_fd, &w->fd_node);
-	lw_hash_remove(&c->by_tag, &w->tag_node);
-	if (w->ready)
-		forget_ready(c, w);
-	w->gone = true;
-	w->next = c->gone;
-	c->gone = w;
-}
-
-static void free_gone(struct lw_core *c)
-{
-	while (c->gone != NULL) {
-		struct lw_watch *w = c->gone;
-
-		c->gone = w->next;
-		free(w);
-	}
-}
-
-static struct lw_watch *find(struct lw_core *c, const struct lw_port *port, uint32_t tag)
-{
-	const struct lw_attach *a = port->w->core;
-	struct tag_key key = { .attach = a->index, .tag = tag };
-	struct lw_hash_node *node = lw_hash_find(&c->by_tag, &key);
-
-	return node != NULL ? lw_hash_owner(node, struct lw_watch, tag_node) : NULL;
-}
-
-int lw_core_bind(struct lw_core *c, struct lw_port *port, uint32_t tag, struct lw_tunnel *t)
-{
-	struct lw_watch *w = find(c, port, tag);
-
-	if (w == NULL)
-		return -ENOENT;
-	w->tunnel = t;
-	make_ready(c, w); /* its first bytes may be there already */
-	return 0;
-}
-
-void lw_core_look_again(struct lw_core *c, const struct lw_port *port, uint32_t tag)
-{
-	struct lw_watch *w = find(c, port, tag);
-
-	if (w != NULL)
-		make_ready(c, w);
-}
 
 /* --- the driver's part of the path --- */
 
@@ -234,10 +44,10 @@ static void on_deadline(void *driver, struct lw_tunnel *t)
 static void on_want_write(void *driver, struct lw_port *port, uint32_t tag)
 {
 	struct lw_core *c = driver;
-	struct lw_watch *w = find(c, port, tag);
+	struct lw_watch *w = lw_watch_find(c, port, tag);
 
 	if (w != NULL && !w->writing)
-		(void)arm(c, w, EPOLL_CTL_MOD, true);
+		(void)lw_watch_arm(c, w, true);
 }
 
 static const struct lw_driver_ops driver_ops = { .deadline = on_deadline,
@@ -265,7 +75,7 @@ static void writable(struct lw_core *c, struct lw_watch *w)
 {
 	struct lw_port *port;
 
-	(void)arm(c, w, EPOLL_CTL_MOD, false);
+	(void)lw_watch_arm(c, w, false);
 	if (w->attach->kind != LW_ATTACH_PORT)
 		return;
 	port = port_of(c, w);
@@ -341,16 +151,16 @@ static bool serve_list(struct lw_core *c, struct lw_ready *list)
 	bool any = false;
 
 	while (list->first != NULL && list->first->round != c->round) {
-		struct lw_watch *w = pop_ready(list);
+		struct lw_watch *w = lw_watch_pop(list);
 		bool more = serve(c, w);
 
 		any = true;
 		if (w->gone)
 			continue;
 		if (more)
-			make_ready(c, w);
-		else if (has_strangers(w))
-			(void)arm(c, w, EPOLL_CTL_MOD, false);
+			lw_watch_ready(c, w);
+		else if (lw_watch_has_strangers(w))
+			(void)lw_watch_arm(c, w, false);
 	}
 	return any;
 }
@@ -382,13 +192,14 @@ static uint64_t strangers_turn(const struct lw_core *c)
 static void serve_strangers(struct lw_core *c)
 {
 	uint64_t now = lw_clock_us();
+	uint64_t until = busy_until(c);
 	uint64_t spent;
 
-	if (strangers_turn(c) > now)
+	if (now < until && now < c->strangers_at_us)
 		return;
 	/* of the processor's time: they do not wait for what others took from us meanwhile */
 	spent = lw_clock_read(CLOCK_THREAD_CPUTIME_ID);
-	c->few_strangers = now < busy_until(c);
+	c->few_strangers = now < until;
 	c->strangers_welcome = false;
 	(void)serve_list(c, &c->strangers);
 	c->few_strangers = false;
@@ -509,7 +320,7 @@ int lw_core_round(struct lw_core *c, uint64_t max_wait_us)
 			continue;
 		}
 		if (!w->gone && (events[i].events & ~(uint32_t)EPOLLOUT))
-			make_ready(c, w);
+			lw_watch_ready(c, w);
 	}
 	for (int i = 0; i < n; i++) {
 		struct lw_watch *w = events[i].data.ptr;
@@ -521,7 +332,7 @@ int lw_core_round(struct lw_core *c, uint64_t max_wait_us)
 		lw_path_flush(&c->path, c->now_us);
 	serve_ready(c);
 	expire_timers(c);
-	free_gone(c);
+	lw_watch_free_gone(c);
 	return 0;
 }
 
@@ -537,7 +348,7 @@ void lw_core_hand_over(struct lw_core *c, uint32_t worker, uint32_t port, const 
 void lw_core_handed_inside(struct lw_core *c, const struct lw_packet *p)
 {
 	if (lw_path_handed_inside(&c->path, p, c->now_us))
-		make_inside_ready(c);
+		lw_watch_ready_inside(c);
 }
 
 /* --- life --- */
@@ -556,9 +367,7 @@ int lw_core_init(struct lw_core *c)
 		return r;
 	if (epoll_ctl(c->epfd, EPOLL_CTL_ADD, c->mail.fd, &ev) < 0)
 		return -errno;
-	r = lw_hash_init(&c->by_fd, KEY_OFFSET(fd, fd_node), sizeof(int));
-	if (r == 0)
-		r = lw_hash_init(&c->by_tag, KEY_OFFSET(key, tag_node), sizeof(struct tag_key));
+	r = lw_watches_init(c);
 	if (r < 0)
 		return r;
 	set_now(c);
@@ -570,9 +379,7 @@ int lw_core_init(struct lw_core *c)
 
 void lw_core_fini(struct lw_core *c)
 {
-	free_gone(c);
-	lw_hash_fini(&c->by_fd);
-	lw_hash_fini(&c->by_tag);
+	lw_watches_fini(c);
 	lw_path_fini(&c->path);
 	lw_mailbox_fini(&c->mail);
 	lw_handover_fini(&c->handover);
