@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/limits.h"
 
-#include <stdbool.h>
-
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/random.h"
@@ -34,13 +32,12 @@ static uint64_t share_us(const struct lw_limits *l)
 	return LW_US_PER_S / share;
 }
 
-/* Is all of its share taken? */
-static bool is_greedy(const struct lw_limits *l, struct lw_source *s, uint64_t now_us)
+/* How much of its share a source has taken, as the time in which that comes back. */
+static uint64_t taken_us(const struct lw_source *s, uint64_t now_us)
 {
-	/* in the past, or set before the clock went back */
-	if (s->share_at_us - now_us > LW_US_PER_S)
-		s->share_at_us = now_us;
-	return s->share_at_us - now_us > LW_US_PER_S - share_us(l);
+	uint64_t us = s->share_at_us - now_us;
+
+	return us <= LW_US_PER_S ? us : 0; /* in the past, or set before the clock went back */
 }
 
 void lw_limits_init(struct lw_limits *l, const struct lw_server_limits *max, uint64_t now_us)
@@ -55,16 +52,17 @@ enum lw_limit lw_limits_admit(struct lw_limits *l, uint64_t n, const struct lw_a
                               uint64_t now_us)
 {
 	struct lw_source *source = &l->sources[bucket_of(l, remote)];
+	uint64_t taken = taken_us(source, now_us);
 
 	if (n >= l->max.sessions)
 		return LW_LIMIT_SESSIONS;
-	if (source->pending >= LW_PENDING_PER_SOURCE || is_greedy(l, source, now_us))
+	if (source->pending >= LW_PENDING_PER_SOURCE || taken > LW_US_PER_S - share_us(l))
 		return LW_LIMIT_SOURCE;
 	save_up(l, now_us);
 	if (l->credit < LW_US_PER_S)
 		return LW_LIMIT_HANDSHAKES;
 	l->credit -= LW_US_PER_S;
-	source->share_at_us += share_us(l);
+	source->share_at_us = now_us + taken + share_us(l);
 	return LW_LIMIT_NONE;
 }
 

@@ -213,7 +213,7 @@ static void refuse(struct lw_sessions *s, struct lw_tunnel *t)
 
 static void tell_logins_busy(struct lw_sessions *s)
 {
-	if (lw_sessions_may_complain(s, &s->busy_told_us))
+	if (lw_sessions_may_complain(s, &s->busy_told))
 		lw_log_write(LW_LOG_WARN, WHO,
 		             "logins are refused, since %u wait for an answer already: lower "
 		             "limits.handshakes, or the cost of the password hashes",
@@ -306,11 +306,12 @@ static void on_online(struct lw_sessions *s, struct lw_tunnel *t)
 	             lw_addr_format(&t->s.inside, inside), info.cipher, info.group);
 }
 
-bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t per_s)
+bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t most,
+                     uint64_t period_us)
 {
-	if (s->core->now_us - told->since_us >= LW_US_PER_S)
+	if (s->core->now_us - told->since_us >= period_us)
 		*told = (struct lw_told){ .since_us = s->core->now_us };
-	if (told->n >= per_s)
+	if (told->n >= most)
 		return false;
 	told->n++;
 	return true;
@@ -319,15 +320,12 @@ bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t
 /* Nobody can fill the log. */
 bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told)
 {
-	return lw_sessions_may(s, told, TOLD_PER_S);
+	return lw_sessions_may(s, told, TOLD_PER_S, LW_US_PER_S);
 }
 
-bool lw_sessions_may_complain(const struct lw_sessions *s, uint64_t *told_us)
+bool lw_sessions_may_complain(const struct lw_sessions *s, struct lw_told *told)
 {
-	if (*told_us != 0 && s->core->now_us - *told_us < COMPLAIN_US)
-		return false;
-	*told_us = s->core->now_us;
-	return true;
+	return lw_sessions_may(s, told, 1, COMPLAIN_US);
 }
 
 static int closed_level(struct lw_sessions *s, const struct lw_tunnel *t, bool was_online)

@@ -112,8 +112,8 @@ struct lw_sessions {
 	struct lw_told refusals_told;
 	struct lw_told moves_told;
 	struct lw_told rejects;
-	uint64_t busy_told_us; /* when last, 0: never */
-	uint64_t steps_told_us;
+	struct lw_told busy_told;
+	struct lw_told steps_told;
 	uint64_t rekey_at_us;
 	bool closing;
 	uint64_t counters[LW_SRV_MAX];
@@ -146,14 +146,15 @@ static inline void lw_sessions_set(uint64_t *gauge, uint64_t n)
 	__atomic_store_n(gauge, n, __ATOMIC_RELAXED);
 }
 
-/* lw_sessions_may() - may it happen once more, of so many times a second? */
-bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t per_s);
+/* lw_sessions_may() - may it happen once more, of so many times in so many us? */
+bool lw_sessions_may(const struct lw_sessions *s, struct lw_told *told, uint32_t most,
+                     uint64_t period_us);
 
 /* lw_sessions_may_tell() - the same of log lines */
 bool lw_sessions_may_tell(const struct lw_sessions *s, struct lw_told *told);
 
 /* lw_sessions_may_complain() - the same of what the operator should change, which lasts */
-bool lw_sessions_may_complain(const struct lw_sessions *s, uint64_t *told_us);
+bool lw_sessions_may_complain(const struct lw_sessions *s, struct lw_told *told);
 
 /* lw_sessions_close_all() - worker's thread, or any after it has ended: Goodbye to all, nobody new
  */

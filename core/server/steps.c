@@ -87,7 +87,7 @@ bool lw_steps_full(const struct lw_sessions *s)
 void lw_steps_turn_away(struct lw_sessions *s)
 {
 	lw_sessions_count(s, LW_SRV_HANDSHAKES_BUSY, 1);
-	if (lw_sessions_may_complain(s, &s->steps_told_us))
+	if (lw_sessions_may_complain(s, &s->steps_told))
 		lw_log_write(LW_LOG_WARN, WHO,
 		             "clients are turned away, since %u handshakes wait already: lower "
 		             "limits.handshakes, or use a P-256 key if it is another",

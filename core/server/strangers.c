@@ -199,7 +199,7 @@ void lw_strangers_reject(struct lw_sessions *s, struct lw_port *port, const stru
 		                          .minor = LW_WIRE_MINOR_MIN };
 	struct lw_packet *pkt = NULL;
 
-	if (lw_sessions_may(s, &s->rejects, REJECTS_PER_S))
+	if (lw_sessions_may(s, &s->rejects, REJECTS_PER_S, LW_US_PER_S))
 		pkt = lw_batch_reserve(port->wire, LW_WIRE_HEADER_LEN);
 	if (pkt == NULL) {
 		lw_sessions_count(s, LW_SRV_REJECTS_DROPPED, 1);
