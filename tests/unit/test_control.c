@@ -10,12 +10,11 @@
 
 #include "config.h"
 #include "control/control.h"
+#include "unit/control_client.h"
 #include "unit/test.h"
 
 #define BIG 300000ul
 
-static char dir[] = "/tmp/lw-control-XXXXXX";
-static char path[64];
 static char last_command[LW_CONTROL_REQUEST_MAX];
 
 static int handle(void *arg, const char *command, struct lw_json *out,
@@ -50,17 +49,6 @@ static struct lw_control *open_at(const char *at)
 
 	assert_int_equal(lw_control_open(at, NULL, handle, role, &c, &err), 0);
 	return c;
-}
-
-static int dial(void)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
-	assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
-	return fd;
 }
 
 static void put(int fd, const char *text)
@@ -99,7 +87,7 @@ static size_t get(struct lw_control *c, int fd, char *buf, size_t cap)
 static const char *ask(struct lw_control *c, const char *request)
 {
 	static char answer[4096];
-	int fd = dial();
+	int fd = control_dial("");
 
 	put(fd, request);
 	(void)get(c, fd, answer, sizeof(answer));
@@ -110,7 +98,7 @@ static const char *ask(struct lw_control *c, const char *request)
 
 static void control__commands__are_answered(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 
 	(void)state;
 	assert_string_equal(ask(c, "status\n"), HEAD ",\"role\":\"server\"}");
@@ -124,12 +112,12 @@ static void control__commands__are_answered(void **state)
 
 static void control__request_in_pieces__is_answered_when_whole(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 	struct pollfd p = { .events = POLLIN };
 	char answer[256];
 
 	(void)state;
-	p.fd = dial();
+	p.fd = control_dial("");
 	put(p.fd, "sta");
 	step_all(c);
 	assert_int_equal(poll(&p, 1, 0), 0);
@@ -140,7 +128,7 @@ static void control__request_in_pieces__is_answered_when_whole(void **state)
 
 static void control__request_too_long__is_refused(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 	char request[LW_CONTROL_REQUEST_MAX + 1];
 
 	(void)state;
@@ -156,9 +144,9 @@ static void control__request_too_long__is_refused(void **state)
 
 static void control__client_that_does_not_read__holds_up_nobody(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 	char *answer = malloc(3 * BIG);
-	int slow = dial();
+	int slow = control_dial("");
 
 	(void)state;
 	assert_non_null(answer);
@@ -173,11 +161,11 @@ static void control__client_that_does_not_read__holds_up_nobody(void **state)
 
 static void control__client_that_leaves__is_forgotten(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 
 	(void)state;
 	for (int i = 0; i < 3 * LW_CONTROL_CLIENTS; i++) {
-		int fd = dial();
+		int fd = control_dial("");
 
 		put(fd, i % 2 == 0 ? "big\n" : "sta");
 		step_all(c);
@@ -190,13 +178,13 @@ static void control__client_that_leaves__is_forgotten(void **state)
 
 static void control__more_clients_than_places__drops_the_oldest(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 	int fd[LW_CONTROL_CLIENTS];
 	char byte;
 
 	(void)state;
 	for (int i = 0; i < LW_CONTROL_CLIENTS; i++) {
-		fd[i] = dial();
+		fd[i] = control_dial("");
 		step_all(c);
 	}
 	assert_non_null(strstr(ask(c, "status\n"), "server"));
@@ -209,13 +197,13 @@ static void control__more_clients_than_places__drops_the_oldest(void **state)
 
 static void control__fd__is_readable_while_there_is_work(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 	struct pollfd p = { .fd = lw_control_fd(c), .events = POLLIN };
 	int fd;
 
 	(void)state;
 	assert_int_equal(poll(&p, 1, 0), 0);
-	fd = dial();
+	fd = control_dial("");
 	assert_int_equal(poll(&p, 1, 0), 1);
 	step_all(c);
 	assert_int_equal(poll(&p, 1, 0), 0);
@@ -240,7 +228,7 @@ static void control_open__socket__has_its_mode_whatever_the_umask(void **state)
 	struct lw_err err;
 
 	(void)state;
-	(void)snprintf(sub, sizeof(sub), "%s/run", dir);
+	(void)snprintf(sub, sizeof(sub), "%s/run", control_folder);
 	(void)snprintf(deep, sizeof(deep), "%s/x.sock", sub);
 	c = open_at(deep);
 	assert_int_equal(mode_of(deep), 0600);
@@ -254,10 +242,11 @@ static void control_open__socket__has_its_mode_whatever_the_umask(void **state)
 	lw_control_close(c);
 	assert_int_equal(rmdir(sub), 0);
 	(void)umask(old);
-	assert_int_equal(lw_control_open(path, "no-such-group", handle, role, &c, &err), -ENOENT);
+	assert_int_equal(lw_control_open(control_path, "no-such-group", handle, role, &c, &err),
+	                 -ENOENT);
 	assert_string_equal(err.option, "group");
 	assert_string_equal(err.text, "there is no group 'no-such-group'");
-	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(access(control_path, F_OK), -1);
 }
 
 static void control_open__group__may_connect(void **state)
@@ -268,19 +257,20 @@ static void control_open__group__may_connect(void **state)
 	(void)state;
 	if (geteuid() != 0)
 		skip(); /* only root may give a file to any group */
-	assert_int_equal(lw_control_open(path, "daemon", handle, role, &c, &err), 0);
-	assert_int_equal(mode_of(path), 0660);
+	assert_int_equal(lw_control_open(control_path, "daemon", handle, role, &c, &err), 0);
+	assert_int_equal(mode_of(control_path), 0660);
 	lw_control_close(c);
 }
 
 static void control_open__second_daemon__is_told(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 	struct lw_control *second = NULL;
 	struct lw_err err;
 
 	(void)state;
-	assert_int_equal(lw_control_open(path, NULL, handle, role, &second, &err), -EADDRINUSE);
+	assert_int_equal(lw_control_open(control_path, NULL, handle, role, &second, &err),
+	                 -EADDRINUSE);
 	assert_null(second);
 	assert_string_equal(err.option, "socket");
 	assert_non_null(strstr(err.text, "another daemon answers on"));
@@ -295,26 +285,26 @@ static void control_open__dead_socket__is_replaced(void **state)
 	struct lw_control *c;
 
 	(void)state;
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", control_path);
 	assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(close(fd), 0);
-	c = open_at(path);
+	c = open_at(control_path);
 	assert_non_null(strstr(ask(c, "status\n"), "server"));
 	lw_control_close(c);
-	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(access(control_path, F_OK), -1);
 }
 
 static void control_open__file_in_the_way__stays(void **state)
 {
 	struct lw_control *c = NULL;
 	struct lw_err err;
-	int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	int fd = open(control_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 
 	(void)state;
 	assert_int_equal(close(fd), 0);
-	assert_int_equal(lw_control_open(path, NULL, handle, role, &c, &err), -EEXIST);
+	assert_int_equal(lw_control_open(control_path, NULL, handle, role, &c, &err), -EEXIST);
 	assert_non_null(strstr(err.text, "no socket"));
-	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(control_path), 0);
 }
 
 static void control_open__bad_path__is_refused(void **state)
@@ -335,31 +325,16 @@ static void control_open__bad_path__is_refused(void **state)
 
 static void control_close__socket_of_another__stays(void **state)
 {
-	struct lw_control *c = open_at(path);
+	struct lw_control *c = open_at(control_path);
 	struct lw_control *next;
 
 	(void)state;
-	assert_int_equal(unlink(path), 0);
-	next = open_at(path);
+	assert_int_equal(unlink(control_path), 0);
+	next = open_at(control_path);
 	lw_control_close(c);
 	assert_non_null(strstr(ask(next, "status\n"), "server"));
 	lw_control_close(next);
 	lw_control_close(NULL);
-}
-
-static int make_dir(void **state)
-{
-	(void)state;
-	if (mkdtemp(dir) == NULL)
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/x.sock", dir);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
-	return rmdir(dir);
 }
 
 int main(void)
@@ -381,5 +356,5 @@ int main(void)
 		cmocka_unit_test(control_close__socket_of_another__stays),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, control_folder_make, control_folder_remove);
 }

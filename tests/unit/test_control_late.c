@@ -3,19 +3,16 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "config.h"
 #include "control/control.h"
+#include "unit/control_client.h"
 #include "unit/test.h"
 
 #define HEAD "{\"schema\":1,\"version\":\"" PACKAGE_VERSION "\""
 /* more than a socket takes at once */
 #define PART 300000
-
-static char dir[] = "/tmp/lw-late-XXXXXX";
-static char path[64];
 
 /* an answer under way */
 struct work {
@@ -59,7 +56,7 @@ static struct lw_control *begin(void)
 	struct lw_err err;
 
 	n_works = 0;
-	assert_int_equal(lw_control_open(path, NULL, handle, NULL, &c, &err), 0);
+	assert_int_equal(lw_control_open(control_path, NULL, handle, NULL, &c, &err), 0);
 	return c;
 }
 
@@ -81,14 +78,8 @@ static bool has_work(struct lw_control *c)
 /* a client that has sent this */
 static int ask(struct lw_control *c, const char *request)
 {
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = control_dial(request);
 
-	assert_true(fd >= 0);
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
-	assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL),
-	                 (ssize_t)strlen(request));
 	step_all(c);
 	return fd;
 }
@@ -346,21 +337,6 @@ static void control_close__answers_under_way__all_are_told(void **state)
 	assert_int_equal(works[0].n_wakes, 1);
 }
 
-static int make_dir(void **state)
-{
-	(void)state;
-	if (mkdtemp(dir) == NULL)
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/x.sock", dir);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
-	return rmdir(dir);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,5 +351,5 @@ int main(void)
 		cmocka_unit_test(control_close__answers_under_way__all_are_told),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, control_folder_make, control_folder_remove);
 }

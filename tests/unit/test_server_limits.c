@@ -408,18 +408,26 @@ static bool keep_and_lose(void *arg, struct net_dgram *d)
 	return false;
 }
 
+/* a peer whose hello, which is kept, does not arrive */
+static struct peer *lose_hello(struct bed *b, struct net *net, struct net_dgram *ret_hello)
+{
+	struct peer *p = peer_create(b, HOME + 1, 1, false);
+
+	net->pass = keep_and_lose;
+	net->arg = ret_hello;
+	peer_begin(p);
+	net->pass = NULL;
+	return p;
+}
+
 static void server__strangers_while_busy__a_few_a_batch(void **state)
 {
 	struct net net = { 0 };
 	struct bed *b = bed_create(&net, &(struct bed_plan){ 0 });
-	struct peer *p = peer_create(b, HOME + 1, 1, false);
 	struct net_dgram hello;
+	struct peer *p = lose_hello(b, &net, &hello);
 
 	(void)state;
-	net.pass = keep_and_lose;
-	net.arg = &hello;
-	peer_begin(p);
-	net.pass = NULL;
 	for (int busy = 0; busy < 2; busy++) {
 		b->engine.cores->few_strangers = busy == 1;
 		for (uint16_t i = 0; i < 40; i++) {
@@ -446,14 +454,10 @@ static void server__copies_while_busy__one_is_served(void **state)
 	struct net net = { 0 };
 	struct bed *b = bed_create(&net, &(struct bed_plan){ 0 });
 	struct lw_addr from = lw_addr_ipv4(HOME + 2, 1000);
-	struct peer *p = peer_create(b, HOME + 1, 1, false);
 	struct net_dgram hello;
+	struct peer *p = lose_hello(b, &net, &hello);
 
 	(void)state;
-	net.pass = keep_and_lose;
-	net.arg = &hello;
-	peer_begin(p);
-	net.pass = NULL;
 	b->engine.cores->few_strangers = true;
 	for (int i = 0; i < 3; i++)
 		net_send(&net, &from, &b->addr, hello.bytes, hello.len);

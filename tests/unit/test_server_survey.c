@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/addr.h"
@@ -13,13 +12,12 @@
 #include "server/survey.h"
 #include "server/walk.h"
 #include "unit/bed_workers.h"
+#include "unit/control_client.h"
 #include "unit/test.h"
 
 #define HOME 0xc0000200u /* 192.0.2.0 */
 #define MANY 700u        /* of one worker: three rounds */
 
-static char dir[] = "/tmp/lw-survey-XXXXXX";
-static char path[64];
 static struct bw *b;
 static struct lw_control *control;
 static struct lw_surveys surveys;
@@ -38,7 +36,7 @@ static void begin(uint32_t workers)
 
 	b = bw_create(&(struct bw_plan){ .workers = workers });
 	surveys = (struct lw_surveys){ .engine = &b->engine };
-	assert_int_equal(lw_control_open(path, NULL, handle, &surveys, &control, &err), 0);
+	assert_int_equal(lw_control_open(control_path, NULL, handle, &surveys, &control, &err), 0);
 }
 
 static void end(void)
@@ -49,19 +47,6 @@ static void end(void)
 		assert_null(b->ends[i].s.walks);
 	lw_control_close(control);
 	bw_destroy(b);
-}
-
-static int dial(const char *request)
-{
-	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_true(fd >= 0);
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
-	assert_int_equal(connect(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
-	assert_int_equal(send(fd, request, strlen(request), MSG_NOSIGNAL),
-	                 (ssize_t)strlen(request));
-	return fd;
 }
 
 /* what the control thread does in one turn */
@@ -109,7 +94,7 @@ static struct lw_json_node *ask(const char *request)
 {
 	struct lw_json_node *root = NULL;
 
-	(void)read_answer(dial(request));
+	(void)read_answer(control_dial(request));
 	assert_int_equal(lw_json_read(answer, &root), 0);
 	return root;
 }
@@ -206,7 +191,7 @@ static void sessions__many__come_in_bounded_rounds(void **state)
 	begin(2);
 	open_many(1, MANY);
 	/* one for worker 0, three for worker 1, one for the end of the connection */
-	assert_int_equal(read_answer(dial("sessions\n")), 5);
+	assert_int_equal(read_answer(control_dial("sessions\n")), 5);
 	assert_int_equal(lw_json_read(answer, &root), 0);
 	for (const struct lw_json_node *row = lw_json_get(root, "sessions")->child; row != NULL;
 	     row = row->next, n++) {
@@ -228,7 +213,7 @@ static void sessions__client_that_does_not_read__holds_up_nobody(void **state)
 	(void)state;
 	begin(1);
 	open_many(0, 4 * MANY); /* about 800 KiB, more than a socket takes */
-	slow = dial("sessions\n");
+	slow = control_dial("sessions\n");
 	for (int i = 0; i < 50; i++) {
 		control_turn();
 		workers_turn();
@@ -254,7 +239,7 @@ static void sessions__client_leaves__nothing_is_left(void **state)
 		begin(2);
 		open_many(0, MANY);
 		open_many(1, 10);
-		fd = dial("sessions\n");
+		fd = control_dial("sessions\n");
 		for (int i = 0; i < turns; i++) {
 			if (i % 2 == 0)
 				control_turn();
@@ -280,11 +265,11 @@ static void survey__more_than_may_be__is_refused(void **state)
 	begin(1);
 	/* whoever comes takes the place of the oldest, whose survey is still with the worker */
 	for (uint32_t i = 0; i < LW_SURVEYS_MAX; i++) {
-		fd[i] = dial("sessions\n");
+		fd[i] = control_dial("sessions\n");
 		control_turn();
 	}
 	assert_int_equal(surveys.n, LW_SURVEYS_MAX);
-	(void)read_answer(dial("sessions\n"));
+	(void)read_answer(control_dial("sessions\n"));
 	assert_non_null(
 		strstr(answer, "\"error\":\"too many such commands are under way, try again\""));
 	for (uint32_t i = 0; i < LW_SURVEYS_MAX; i++)
@@ -371,7 +356,7 @@ static void command__malformed__is_refused(void **state)
 	(void)state;
 	begin(1);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		(void)read_answer(dial(cases[i].request));
+		(void)read_answer(control_dial(cases[i].request));
 		assert_non_null(strstr(answer, cases[i].error));
 	}
 	end();
@@ -386,9 +371,9 @@ static void daemon_ends__surveys_under_way__nothing_is_left(void **state)
 
 		begin(2);
 		open_many(0, MANY);
-		fd[0] = dial("sessions\n");
-		fd[1] = dial("kick 999999\n");
-		fd[2] = dial("kick-user nobody\n");
+		fd[0] = control_dial("sessions\n");
+		fd[1] = control_dial("kick 999999\n");
+		fd[2] = control_dial("kick-user nobody\n");
 		for (int i = 0; i < turns; i++) {
 			if (i % 2 == 0)
 				control_turn();
@@ -409,20 +394,10 @@ static void daemon_ends__surveys_under_way__nothing_is_left(void **state)
 	}
 }
 
-static int make_dir(void **state)
+static int remove_all(void **state)
 {
-	(void)state;
-	if (mkdtemp(dir) == NULL)
-		return -1;
-	(void)snprintf(path, sizeof(path), "%s/x.sock", dir);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
 	free(answer);
-	return rmdir(dir);
+	return control_folder_remove(state);
 }
 
 int main(void)
@@ -440,5 +415,5 @@ int main(void)
 		cmocka_unit_test(daemon_ends__surveys_under_way__nothing_is_left),
 	};
 
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, control_folder_make, remove_all);
 }

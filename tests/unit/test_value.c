@@ -119,132 +119,129 @@ static const struct lw_option table[] = {
 };
 
 /* what an operator may write, and the one text that stands for the same value */
+static const struct {
+	int row;
+	const char *text, *canonical;
+} good_texts[] = {
+	{ FLAG, "yes", "on" },
+	{ FLAG, "true", "on" },
+	{ FLAG, "ON", "on" },
+	{ FLAG, "no", "off" },
+	{ FLAG, "False", "off" },
+	{ TRI, "auto", "auto" },
+	{ TRI, "off", "off" },
+	{ COLOUR, "blue", "blue" },
+	{ COUNT, "576", "576" },
+	{ COUNT, "65535", "65535" },
+	{ SIZE, "15 MiB", "15 MiB" },
+	{ SIZE, "15MiB", "15 MiB" },
+	{ SIZE, "1.5 KiB", "1536 B" },
+	{ SIZE, "1024 KiB", "1 MiB" },
+	{ SIZE, "2.5 GB", "2500 MB" },
+	{ SIZE, "0 B", "0 B" },
+	{ SIZE, "8388607 TiB", "8388607 TiB" },
+	{ TIME, "0", "0s" },
+	{ TIME, "15m", "15m" },
+	{ TIME, "1h30m", "1h30m" },
+	{ TIME, "1h 30m", "1h30m" },
+	{ TIME, "90m", "1h30m" },
+	{ TIME, "1.5s", "1s500ms" },
+	{ TIME, "1d", "24h" },
+	{ TIME, "7us", "7us" },
+	{ RATE, "1000/s", "1000/s" },
+	{ BITS, "100 Mbit/s", "100 Mbit/s" },
+	{ BITS, "0.5 Gbit/s", "500 Mbit/s" },
+	{ TEXT, "", "" },
+	{ TEXT, "a: b", "a: b" },
+	{ PATH, "./x", "./x" },
+	{ ADDR, "[::]:27690", "[::]:27690" },
+	{ ADDR, "10.0.0.1:5", "10.0.0.1:5" },
+	{ ADDR, "2001:DB8::1", "2001:db8::1" },
+	{ PREFIX, "10.125.0.0/16", "10.125.0.0/16" },
+	{ PREFIX, "10.125.0.1", "10.125.0.1/32" },
+	{ PREFIX, "0.0.0.0/0", "0.0.0.0/0" },
+	{ PREFIX, "::1", "::1/128" },
+	{ PREFIX, "2001:db8::/32", "2001:db8::/32" },
+	{ LIMIT, "auto", "auto" },
+	{ LIMIT, "Auto", "auto" },
+	{ LIMIT, "1", "1" },
+	{ LIMIT, "63", "63" },
+};
+
 static void value_parse__good_text__formats_to_its_canonical_form(void **state)
 {
-	static const struct {
-		int row;
-		const char *text, *canonical;
-	} cases[] = {
-		{ FLAG, "yes", "on" },
-		{ FLAG, "true", "on" },
-		{ FLAG, "ON", "on" },
-		{ FLAG, "no", "off" },
-		{ FLAG, "False", "off" },
-		{ TRI, "auto", "auto" },
-		{ TRI, "off", "off" },
-		{ COLOUR, "blue", "blue" },
-		{ COUNT, "576", "576" },
-		{ COUNT, "65535", "65535" },
-		{ SIZE, "15 MiB", "15 MiB" },
-		{ SIZE, "15MiB", "15 MiB" },
-		{ SIZE, "1.5 KiB", "1536 B" },
-		{ SIZE, "1024 KiB", "1 MiB" },
-		{ SIZE, "2.5 GB", "2500 MB" },
-		{ SIZE, "0 B", "0 B" },
-		{ SIZE, "8388607 TiB", "8388607 TiB" },
-		{ TIME, "0", "0s" },
-		{ TIME, "15m", "15m" },
-		{ TIME, "1h30m", "1h30m" },
-		{ TIME, "1h 30m", "1h30m" },
-		{ TIME, "90m", "1h30m" },
-		{ TIME, "1.5s", "1s500ms" },
-		{ TIME, "1d", "24h" },
-		{ TIME, "7us", "7us" },
-		{ RATE, "1000/s", "1000/s" },
-		{ BITS, "100 Mbit/s", "100 Mbit/s" },
-		{ BITS, "0.5 Gbit/s", "500 Mbit/s" },
-		{ TEXT, "", "" },
-		{ TEXT, "a: b", "a: b" },
-		{ PATH, "./x", "./x" },
-		{ ADDR, "[::]:27690", "[::]:27690" },
-		{ ADDR, "10.0.0.1:5", "10.0.0.1:5" },
-		{ ADDR, "2001:DB8::1", "2001:db8::1" },
-		{ PREFIX, "10.125.0.0/16", "10.125.0.0/16" },
-		{ PREFIX, "10.125.0.1", "10.125.0.1/32" },
-		{ PREFIX, "0.0.0.0/0", "0.0.0.0/0" },
-		{ PREFIX, "::1", "::1/128" },
-		{ PREFIX, "2001:db8::/32", "2001:db8::/32" },
-		{ LIMIT, "auto", "auto" },
-		{ LIMIT, "Auto", "auto" },
-		{ LIMIT, "1", "1" },
-		{ LIMIT, "63", "63" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct lw_option *o = &table[cases[i].row];
+	for (size_t i = 0; i < sizeof(good_texts) / sizeof(good_texts[0]); i++) {
+		const struct lw_option *o = &table[good_texts[i].row];
 		struct values v = { 0 };
 		struct lw_err err = { 0 };
 		char text[LW_VALUE_TEXT_MAX];
 
-		assert_int_equal(lw_value_parse(o, cases[i].text, &v, &err), 0);
+		assert_int_equal(lw_value_parse(o, good_texts[i].text, &v, &err), 0);
 		assert_int_equal(lw_value_format(o, &v, 0, text, sizeof(text)), 0);
-		assert_string_equal(text, cases[i].canonical);
+		assert_string_equal(text, good_texts[i].canonical);
 		lw_value_clear(o, &v);
 	}
 }
 
+static const struct {
+	int row;
+	const char *text, *sentence;
+} bad_texts[] = {
+	{ FLAG, "auto", "'auto' is not a switch; write on or off" },
+	{ TRI, "maybe", "'maybe' is not a switch; write on, auto or off" },
+	{ COLOUR, "pink", "'pink' is not a choice here; use red, green or blue" },
+	{ COUNT, "575", "'575' is too small; allowed is 576 to 65535 bytes" },
+	{ COUNT, "65536", "'65536' is too large; allowed is 576 to 65535 bytes" },
+	{ COUNT, "99999999999999999999",
+	  "'99999999999999999999' is too large; allowed is 576 to 65535 bytes" },
+	{ COUNT, "-1", "'-1' is too small; allowed is 576 to 65535 bytes" },
+	{ COUNT, "1500 B", "'1500 B' has a unit; write the bare number" },
+	{ COUNT, "many", "'many' is not a number; write one like 1 or 1000" },
+	{ COUNT, "0x10", "'0x10' has a unit; write the bare number" },
+	{ COUNT, "", "'' is not a number; write one like 1 or 1000" },
+	{ SIZE, "15", "'15' lacks a unit; write a size like 15 MiB or 1500 B" },
+	{ SIZE, "15 Mb",
+	  "'15 Mb' has an unknown unit; use B, kB, MB, GB, TB, KiB, MiB, GiB or TiB" },
+	{ SIZE, "8388608 TiB", "'8388608 TiB' is too large; write a smaller number" },
+	{ SIZE, "0.3 KiB", "'0.3 KiB' is finer than what can be set; use a smaller unit" },
+	{ SIZE, "1 MiB x", "'1 MiB x' is not a size; write one like 15 MiB or 1500 B" },
+	{ TIME, "15", "'15' lacks a unit; write a duration like 15m or 1h30m" },
+	{ TIME, "25h", "'25h' is too large; allowed is 0s to 24h" },
+	{ TIME, "30m1h", "'30m1h' is not a duration; write one like 15m or 1h30m" },
+	{ TIME, "-5s", "'-5s' is not a duration; write one like 15m or 1h30m" },
+	{ RATE, "1000", "'1000' lacks a unit; write a rate like 1000/s" },
+	{ RATE, "100 Mbit/s", "'100 Mbit/s' has an unknown unit; use /s" },
+	{ BITS, "1000/s",
+	  "'1000/s' has an unknown unit; use bit/s, kbit/s, Mbit/s, Gbit/s or Tbit/s" },
+	{ PATH, "", "the path is empty; name a file" },
+	{ SECRET, "hunter2", "the value is not a number; write one like 1 or 1000" },
+	{ ADDR, "localhost:5",
+	  "'localhost:5' is not an address; write one like 10.0.0.1:5 or [::]:27690" },
+	{ ADDR, "10.0.0.1:70000",
+	  "'10.0.0.1:70000' is not an address; write one like 10.0.0.1:5 or "
+	  "[::]:27690" },
+	{ PREFIX, "10.0.0.0/33", "'10.0.0.0/33' is not a prefix; write one like 10.125.0.0/16" },
+	{ PREFIX, "10.0.0.0/", "'10.0.0.0/' is not a prefix; write one like 10.125.0.0/16" },
+	{ PREFIX, "10.0.0.0:5/8", "'10.0.0.0:5/8' is not a prefix; write one like 10.125.0.0/16" },
+	{ LIMIT, "0", "'0' is too small; allowed is 1 to 63" },
+	{ LIMIT, "64", "'64' is too large; allowed is 1 to 63" },
+	{ LIMIT, "on", "'on' is not a number or auto; write one like 1 or 1000" },
+	{ COUNT, "auto", "'auto' is not a number; write one like 1 or 1000" },
+	{ TRI, "a\nb", "'a\\x0ab' is not a switch; write on, auto or off" },
+};
+
 static void value_parse__bad_text__says_what_is_wrong_and_what_to_do(void **state)
 {
-	static const struct {
-		int row;
-		const char *text, *sentence;
-	} cases[] = {
-		{ FLAG, "auto", "'auto' is not a switch; write on or off" },
-		{ TRI, "maybe", "'maybe' is not a switch; write on, auto or off" },
-		{ COLOUR, "pink", "'pink' is not a choice here; use red, green or blue" },
-		{ COUNT, "575", "'575' is too small; allowed is 576 to 65535 bytes" },
-		{ COUNT, "65536", "'65536' is too large; allowed is 576 to 65535 bytes" },
-		{ COUNT, "99999999999999999999",
-		  "'99999999999999999999' is too large; allowed is 576 to 65535 bytes" },
-		{ COUNT, "-1", "'-1' is too small; allowed is 576 to 65535 bytes" },
-		{ COUNT, "1500 B", "'1500 B' has a unit; write the bare number" },
-		{ COUNT, "many", "'many' is not a number; write one like 1 or 1000" },
-		{ COUNT, "0x10", "'0x10' has a unit; write the bare number" },
-		{ COUNT, "", "'' is not a number; write one like 1 or 1000" },
-		{ SIZE, "15", "'15' lacks a unit; write a size like 15 MiB or 1500 B" },
-		{ SIZE, "15 Mb",
-		  "'15 Mb' has an unknown unit; use B, kB, MB, GB, TB, KiB, MiB, GiB or TiB" },
-		{ SIZE, "8388608 TiB", "'8388608 TiB' is too large; write a smaller number" },
-		{ SIZE, "0.3 KiB", "'0.3 KiB' is finer than what can be set; use a smaller unit" },
-		{ SIZE, "1 MiB x", "'1 MiB x' is not a size; write one like 15 MiB or 1500 B" },
-		{ TIME, "15", "'15' lacks a unit; write a duration like 15m or 1h30m" },
-		{ TIME, "25h", "'25h' is too large; allowed is 0s to 24h" },
-		{ TIME, "30m1h", "'30m1h' is not a duration; write one like 15m or 1h30m" },
-		{ TIME, "-5s", "'-5s' is not a duration; write one like 15m or 1h30m" },
-		{ RATE, "1000", "'1000' lacks a unit; write a rate like 1000/s" },
-		{ RATE, "100 Mbit/s", "'100 Mbit/s' has an unknown unit; use /s" },
-		{ BITS, "1000/s",
-		  "'1000/s' has an unknown unit; use bit/s, kbit/s, Mbit/s, Gbit/s or Tbit/s" },
-		{ PATH, "", "the path is empty; name a file" },
-		{ SECRET, "hunter2", "the value is not a number; write one like 1 or 1000" },
-		{ ADDR, "localhost:5",
-		  "'localhost:5' is not an address; write one like 10.0.0.1:5 or [::]:27690" },
-		{ ADDR, "10.0.0.1:70000",
-		  "'10.0.0.1:70000' is not an address; write one like 10.0.0.1:5 or "
-		  "[::]:27690" },
-		{ PREFIX, "10.0.0.0/33",
-		  "'10.0.0.0/33' is not a prefix; write one like 10.125.0.0/16" },
-		{ PREFIX, "10.0.0.0/",
-		  "'10.0.0.0/' is not a prefix; write one like 10.125.0.0/16" },
-		{ PREFIX, "10.0.0.0:5/8",
-		  "'10.0.0.0:5/8' is not a prefix; write one like 10.125.0.0/16" },
-		{ LIMIT, "0", "'0' is too small; allowed is 1 to 63" },
-		{ LIMIT, "64", "'64' is too large; allowed is 1 to 63" },
-		{ LIMIT, "on", "'on' is not a number or auto; write one like 1 or 1000" },
-		{ COUNT, "auto", "'auto' is not a number; write one like 1 or 1000" },
-		{ TRI, "a\nb", "'a\\x0ab' is not a switch; write on, auto or off" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const struct lw_option *o = &table[cases[i].row];
+	for (size_t i = 0; i < sizeof(bad_texts) / sizeof(bad_texts[0]); i++) {
+		const struct lw_option *o = &table[bad_texts[i].row];
 		struct values v = { 0 };
 		struct values zero = { 0 };
 		struct lw_err err = { 0 };
 
-		assert_true(lw_value_parse(o, cases[i].text, &v, &err) < 0);
-		assert_string_equal(err.text, cases[i].sentence);
+		assert_true(lw_value_parse(o, bad_texts[i].text, &v, &err) < 0);
+		assert_string_equal(err.text, bad_texts[i].sentence);
 		assert_string_equal(err.option, o->name);
 		assert_memory_equal(&v, &zero, sizeof(v));
 	}
