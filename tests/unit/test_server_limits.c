@@ -18,6 +18,7 @@ static uint64_t take_all(struct lw_limits *l, uint64_t now)
 {
 	static uint32_t from;
 	enum lw_limit limit;
+	uint32_t refused = 0; /* sources, one after the other */
 	uint64_t n = 0;
 
 	do {
@@ -25,6 +26,8 @@ static uint64_t take_all(struct lw_limits *l, uint64_t now)
 
 		limit = lw_limits_admit(l, 0, &one, now);
 		n += limit == LW_LIMIT_NONE;
+		refused = limit == LW_LIMIT_SOURCE ? refused + 1 : 0;
+		assert_true(refused < 100000);
 	} while (limit == LW_LIMIT_NONE || limit == LW_LIMIT_SOURCE);
 	assert_int_equal(limit, LW_LIMIT_HANDSHAKES);
 	return n;
